@@ -1,0 +1,17 @@
+"""Array types, and the one way in which a frozen value keeps an array."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+type Floats = NDArray[np.float64]
+type Ints = NDArray[np.intp]
+type Bools = NDArray[np.bool_]
+
+
+def readonly(values: ArrayLike) -> Floats:
+    """Return a read-only float64 copy of `values`."""
+    copy = np.array(values, dtype=np.float64)
+    copy.flags.writeable = False
+    return copy
