@@ -1,0 +1,1 @@
+"""Results: what every engine returns, and what can be asked of it."""
