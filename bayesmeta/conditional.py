@@ -1,0 +1,55 @@
+"""Coefficients given tau: the kernel applied to a `Problem`, in the user's coefficients."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from bayesmeta.kernel import NormalPrior, gaussian_data, profile
+from bayesmeta.priors import Normal
+
+if TYPE_CHECKING:
+    from bayesmeta.arrays import Floats
+    from bayesmeta.kernel import GaussianData, Profile
+    from bayesmeta.problem import Problem
+
+
+class Conditional(NamedTuple):
+    """Posterior of the coefficients at each of m values of tau."""
+
+    beta: Floats
+    """(m, p) means, in the user's coefficients."""
+    cov: Floats
+    """(m, p, p) covariances."""
+    tau2: Floats
+    """(m,) tau^2."""
+    log_marginal: Floats
+    """(m,) log of the likelihood with the coefficients integrated out."""
+
+
+class Prepared(NamedTuple):
+    """A problem in the form that the kernel takes."""
+
+    data: GaussianData
+    """Effects, variances and the centred design."""
+    prior: NormalPrior
+    """Priors of the coefficients of the centred design."""
+
+
+def prepare(problem: Problem) -> Prepared:
+    """Return the problem in the form that the kernel takes; priors that are not normal count as flat."""
+    pairs = [
+        (prior.mu, prior.sigma) if isinstance(prior, Normal) else (0.0, inf) for prior in problem.priors.beta
+    ]
+    mean, sd = np.array(pairs).reshape(-1, 2).T
+    return Prepared(gaussian_data(problem.y, problem.v, problem.X_prior), NormalPrior(mean, sd**-2.0))
+
+
+def given_tau(problem: Problem, tau: Floats, prepared: Prepared | None = None) -> Conditional:
+    """Return the posterior of the coefficients given tau, shape (m,)."""
+    known = prepare(problem) if prepared is None else prepared
+    solved: Profile = profile(known.data, tau * tau, prior=known.prior)
+    T = problem.transform
+    return Conditional(solved.beta @ T.T, T @ solved.cov @ T.T, solved.tau2, solved.log_marginal)

@@ -1,0 +1,1 @@
+"""Engines: the same problem, integrated or sampled."""

@@ -1,0 +1,201 @@
+"""`Model`: what is assumed, as one frozen value; and `Problem`: a model together with the studies.
+
+A model knows no data. `pose` brings the two together: it chooses the studies that take part, builds the
+design matrix, fills in default priors and returns what every engine works on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from bayesmeta.errors import ModelError, PriorError, suggest
+from bayesmeta.formula import parse_formula
+from bayesmeta.priors import (
+    Cauchy,
+    Fixed,
+    Flat,
+    Laplace,
+    Normal,
+    Prior,
+    StudentT,
+    Uniform,
+    as_prior,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LIKELIHOODS = ("normal", "binomial")
+EFFECTS = ("normal", "common")
+LOCATION_FAMILIES = (Normal, StudentT, Cauchy, Laplace, Uniform, Flat)
+
+type BetaPriors = Prior | tuple[tuple[str, Prior], ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A hierarchical model of study effects: ``y_i ~ N(theta_i, v_i)``, ``theta ~ N(X beta, tau^2)``.
+
+    Attributes
+    ----------
+    mods : str
+        Mean structure, the right-hand side of a formula over the moderators; ``"1"`` pools.
+    scale : str
+        Heterogeneity structure; ``"1"``, one tau for all studies, is what this version has.
+    likelihood : {"normal", "binomial"}
+        Of the effects yi, or of the arm counts on the log odds scale.
+    effects : {"normal", "common"}
+        Distribution of the effects between studies; ``"common"`` is tau = 0.
+    levels : tuple of str
+        Grouping columns above the study; none in this version.
+    mu : Prior, str or None
+        Prior of the mean effect; None is the default of the measure.
+    beta : Prior, str, mapping or None
+        Prior of the other coefficients: one for all, or by coefficient name.
+    tau, tau2 : Prior, str or None
+        Prior of the between-study standard deviation, or instead of its square.
+    center : bool
+        Put the prior of mu on the mean effect at the moderators' means (True), or on the intercept as written.
+    baseline : Prior or str
+        Prior of each study's group-2 log odds, for count likelihoods.
+
+    Raises
+    ------
+    ModelError
+        If a field has an unknown value.
+    FormulaError
+        If `mods` is outside the grammar.
+    PriorError
+        If a prior is malformed or does not fit its parameter.
+
+    Examples
+    --------
+    >>> Model(mods="duration_months", tau="half_normal(0.05)").tau
+    HalfNormal(sigma=0.05)
+    """
+
+    mods: str = "1"
+    scale: str = "1"
+    likelihood: str = "normal"
+    effects: str = "normal"
+    levels: tuple[str, ...] = ()
+    mu: Prior | str | None = None
+    beta: Prior | str | Mapping[str, Prior | str] | BetaPriors = None
+    tau: Prior | str | None = None
+    tau2: Prior | str | None = None
+    center: bool = True
+    baseline: Prior | str = field(default_factory=lambda: Normal(0, 5))
+
+    def __post_init__(self) -> None:
+        parse_formula(self.mods)
+        _choice("likelihood", self.likelihood, LIKELIHOODS)
+        _choice("effects", self.effects, EFFECTS)
+        _not_yet(self)
+        for name in ("mu", "tau", "tau2", "baseline"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, as_prior(value))
+        object.__setattr__(self, "beta", _beta_priors(self.beta))
+        _check_priors(self)
+
+    @property
+    def is_common(self) -> bool:
+        """Whether tau is 0 by assumption."""
+        return self.effects == "common"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as texts, lists and dicts that JSON and TOML can hold; defaults are left out."""
+        plain = {part.name: _plain(getattr(self, part.name)) for part in fields(self)}
+        default = {part.name: _plain(getattr(Model(), part.name)) for part in fields(self)}
+        return {name: value for name, value in plain.items() if value != default[name]}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Model:
+        """Return the model that `to_dict` wrote.
+
+        Raises
+        ------
+        ModelError
+            If a name is unknown.
+        """
+        known = [part.name for part in fields(cls)]
+        for name in content:
+            if name not in known:
+                raise ModelError(f"a model has no field '{name}'{suggest(name, known)}")
+        levels = {"levels": tuple(content["levels"])} if "levels" in content else {}
+        return cls(**{**content, **levels})
+
+    def with_mods(self, mods: str) -> Model:
+        """Return the same model with another mean structure."""
+        return replace(self, mods=mods)
+
+
+def _choice(name: str, value: str, known: Iterable[str]) -> None:
+    if value not in known:
+        listed = ", ".join(f"'{item}'" for item in known)
+        raise ModelError(f"{name} must be one of {listed}; got '{value}'{suggest(str(value), known)}")
+
+
+def _not_yet(model: Model) -> None:
+    if model.scale.strip() != "1":
+        raise ModelError(f"scale must be '1', one tau for all studies, in this version; got '{model.scale}'")
+    if model.levels:
+        raise ModelError(f"levels must be empty in this version; got {model.levels!r}")
+    if not isinstance(model.center, bool):
+        raise ModelError(f"center must be True or False; got {model.center!r}")
+    if model.tau is not None and model.tau2 is not None:
+        raise ModelError("give a prior of tau or of tau2, not of both")
+    if model.is_common and (model.tau is not None or model.tau2 is not None):
+        raise ModelError(
+            "effects='common' means tau = 0; leave out the prior of tau, or use effects='normal'"
+        )
+
+
+def _beta_priors(value: object) -> BetaPriors:
+    if value is None or isinstance(value, Prior):
+        return value
+    if isinstance(value, str):
+        return as_prior(value)
+    pairs = value.items() if isinstance(value, Mapping) else value
+    return tuple(sorted(((str(name), as_prior(prior)) for name, prior in pairs), key=lambda pair: pair[0]))  # type: ignore[attr-defined]
+
+
+def _check_priors(model: Model) -> None:
+    beta = model.beta if isinstance(model.beta, tuple) else (("beta", model.beta),)
+    for name, prior in (("mu", model.mu), *beta):
+        _check_location(str(name), prior)  # type: ignore[arg-type]
+    for name, prior in (("tau", model.tau), ("tau2", model.tau2)):
+        _check_scale(name, prior)  # type: ignore[arg-type]
+    if not isinstance(model.baseline, Prior) or not model.baseline.proper:
+        raise PriorError(f"baseline must be a proper prior such as Normal(0, 5); got {model.baseline}")
+    _check_location("baseline", model.baseline)
+
+
+def _check_location(name: str, prior: Prior | None) -> None:
+    if isinstance(prior, Fixed):
+        raise PriorError(f"the prior of {name} must be a distribution; got {prior}; use a narrow Normal")
+    if prior is not None and not isinstance(prior, LOCATION_FAMILIES):
+        families = ", ".join(family.__name__ for family in LOCATION_FAMILIES)
+        raise PriorError(f"the prior of {name} must be one of {families}; got {prior}")
+
+
+def _check_scale(name: str, prior: Prior | None) -> None:
+    if prior is None or isinstance(prior, Flat):
+        return
+    if isinstance(prior, Fixed | Uniform) and prior.support[0] >= 0:
+        return
+    if prior.support[0] < 0:
+        half = {Normal: "HalfNormal", StudentT: "HalfStudentT", Cauchy: "HalfCauchy"}.get(type(prior))  # type: ignore[call-overload]
+        hint = f"; did you mean '{half}'?" if half else ""
+        raise PriorError(f"the prior of {name} must live on positive values; got {prior}{hint}")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Prior):
+        return str(value)
+    if isinstance(value, tuple):
+        pairs = [isinstance(item, tuple) for item in value]
+        return {name: str(prior) for name, prior in value} if pairs and all(pairs) else list(value)
+    return value

@@ -1,0 +1,113 @@
+"""What a prior is: a frozen, comparable distribution of one parameter that prints as it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import inf, isfinite
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from bayesmeta.errors import PriorError
+
+if TYPE_CHECKING:
+    from bayesmeta.arrays import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """A prior of one parameter. Families are subclasses, with the names and parameters of PyMC.
+
+    Notes
+    -----
+    A family gives `logpdf`, `cdf`, `quantile` and the facts that theory needs: its support, whether it is
+    proper, and its tail.
+    """
+
+    positive: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that must be above 0."""
+    keywords: ClassVar[bool] = False
+    """Whether parameters are printed with their names."""
+    proper: ClassVar[bool] = True
+    """Whether the density integrates to 1; an improper one has the stated constant."""
+
+    def __post_init__(self) -> None:
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+                raise PriorError(f"{type(self).__name__}.{part.name} must be a number; got {value!r}")
+            object.__setattr__(self, part.name, float(value))
+            self._check(part.name, float(value))
+
+    def _check(self, name: str, value: float) -> None:
+        if name in self.positive and not (value > 0 and isfinite(value)):
+            shown = number(value)
+            raise PriorError(f"{type(self).__name__}.{name} must be a positive number; got {shown}")
+        if not isfinite(value):
+            raise PriorError(f"{type(self).__name__}.{name} must be a finite number; got {number(value)}")
+
+    def __str__(self) -> str:
+        values = [(part.name, number(getattr(self, part.name))) for part in fields(self)]
+        shown = [f"{name}={value}" if self.keywords else value for name, value in values]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Interval outside which the density is 0."""
+        return -inf, inf
+
+    @property
+    def tail(self) -> float:
+        """Exponent a of a density that falls like ``|x|^-a``; infinite for lighter tails."""
+        return inf
+
+    @property
+    def regular(self) -> bool:
+        """Whether the density of a positive quantity is analytic at 0, from the right."""
+        return True
+
+    @property
+    def typical(self) -> float:
+        """Size of typical values: the median of the absolute value, which tells where to look."""
+        low, high = self.support
+        if low >= 0:
+            return float(self.quantile(np.array(0.5)))
+        lower, upper = self.quantile(np.array([0.25, 0.75]))
+        return float(upper - lower) / 2 if isfinite(high - low) or self.proper else inf
+
+    def logpdf(self, x: Floats) -> Floats:
+        """Return the log density at `x`, minus infinity outside the support."""
+        raise NotImplementedError
+
+    def cdf(self, x: Floats) -> Floats:
+        """Return the probability of values up to `x`."""
+        raise NotImplementedError
+
+    def quantile(self, p: Floats) -> Floats:
+        """Return the values below which the probabilities are `p`."""
+        raise NotImplementedError
+
+    def sample(self, size: int, rng: np.random.Generator) -> Floats:
+        """Return `size` independent draws.
+
+        Raises
+        ------
+        PriorError
+            If the prior is improper.
+        """
+        if not self.proper:
+            raise PriorError(f"{self} is improper and has no draws; use a proper prior")
+        return self.quantile(rng.random(size))
+
+
+def number(value: float) -> str:
+    """Return the shortest text that reads back as `value`, whole numbers without a point."""
+    value = float(value)
+    whole = isfinite(value) and value == int(value) and abs(value) < 1e15
+    return str(int(value)) if whole else repr(value)
+
+
+def within(x: Floats, log_density: Floats, low: float, high: float = inf) -> Floats:
+    """Return the log density where low <= x <= high, minus infinity elsewhere."""
+    x = np.asarray(x)
+    return np.where((x >= low) & (x <= high), log_density, -inf)

@@ -1,0 +1,336 @@
+"""Priors of the between-study standard deviation: distributions on the positive half-line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, log, pi, sqrt
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from scipy import special
+
+from bayesmeta.errors import PriorError
+from bayesmeta.priors.core import Prior, within
+from bayesmeta.priors.location import HALF_LOG_2PI, log_student_t
+
+if TYPE_CHECKING:
+    from bayesmeta.arrays import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class PositivePrior(Prior):
+    """A prior on the positive half-line."""
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return 0.0, inf
+
+
+@dataclass(frozen=True, slots=True)
+class HalfNormal(PositivePrior):
+    """Absolute value of a normal variable with mean 0 and standard deviation sigma."""
+
+    positive: ClassVar[frozenset[str]] = frozenset({"sigma"})
+    sigma: float
+
+    def logpdf(self, x: Floats) -> Floats:
+        z = np.asarray(x) / self.sigma
+        return within(x, -0.5 * z * z - HALF_LOG_2PI - log(self.sigma / 2), 0.0)
+
+    def cdf(self, x: Floats) -> Floats:
+        return np.asarray(special.erf(np.maximum(x, 0.0) / (self.sigma * 2**0.5)))
+
+    def quantile(self, p: Floats) -> Floats:
+        return np.asarray(self.sigma * 2**0.5 * special.erfinv(p))
+
+
+@dataclass(frozen=True, slots=True)
+class HalfCauchy(PositivePrior):
+    """Absolute value of a Cauchy variable with location 0 and scale beta."""
+
+    positive: ClassVar[frozenset[str]] = frozenset({"beta"})
+    beta: float
+
+    @property
+    def tail(self) -> float:
+        return 2.0
+
+    def logpdf(self, x: Floats) -> Floats:
+        z = np.asarray(x) / self.beta
+        return within(x, -np.log1p(z * z) - log(pi * self.beta / 2), 0.0)
+
+    def cdf(self, x: Floats) -> Floats:
+        return np.asarray(2 / pi * np.arctan(np.maximum(x, 0.0) / self.beta))
+
+    def quantile(self, p: Floats) -> Floats:
+        return np.asarray(self.beta * np.tan(pi / 2 * np.asarray(p)))
+
+
+@dataclass(frozen=True, slots=True)
+class HalfStudentT(PositivePrior):
+    """Absolute value of a t variable with nu degrees of freedom, location 0 and scale sigma."""
+
+    positive: ClassVar[frozenset[str]] = frozenset({"nu", "sigma"})
+    keywords: ClassVar[bool] = True
+    nu: float
+    sigma: float
+
+    @property
+    def tail(self) -> float:
+        return self.nu + 1
+
+    def logpdf(self, x: Floats) -> Floats:
+        z = np.asarray(x) / self.sigma
+        return within(x, log_student_t(z, self.nu) + log(2 / self.sigma), 0.0)
+
+    def cdf(self, x: Floats) -> Floats:
+        z = np.maximum(x, 0.0) / self.sigma
+        return np.asarray(1 - 2 * special.stdtr(self.nu, -z))
+
+    def quantile(self, p: Floats) -> Floats:
+        return np.asarray(-self.sigma * special.stdtrit(self.nu, 0.5 - 0.5 * np.asarray(p)))
+
+
+@dataclass(frozen=True, slots=True)
+class Exponential(PositivePrior):
+    """Exponential distribution with rate lam."""
+
+    positive: ClassVar[frozenset[str]] = frozenset({"lam"})
+    lam: float
+
+    def logpdf(self, x: Floats) -> Floats:
+        return within(x, log(self.lam) - self.lam * np.asarray(x), 0.0)
+
+    def cdf(self, x: Floats) -> Floats:
+        return -np.expm1(-self.lam * np.maximum(x, 0.0))
+
+    def quantile(self, p: Floats) -> Floats:
+        return -np.log1p(-np.asarray(p)) / self.lam
+
+
+@dataclass(frozen=True, slots=True)
+class LogNormal(PositivePrior):
+    """Exponential of a normal variable with mean mu and standard deviation sigma."""
+
+    positive: ClassVar[frozenset[str]] = frozenset({"sigma"})
+    mu: float
+    sigma: float
+
+    @property
+    def regular(self) -> bool:
+        return False
+
+    def logpdf(self, x: Floats) -> Floats:
+        log_x = _log(x)
+        z = (log_x - self.mu) / self.sigma
+        return _above_zero(x, -0.5 * z * z - HALF_LOG_2PI - log(self.sigma) - log_x)
+
+    def cdf(self, x: Floats) -> Floats:
+        return np.where(np.asarray(x) > 0, special.ndtr((_log(x) - self.mu) / self.sigma), 0.0)
+
+    def quantile(self, p: Floats) -> Floats:
+        return np.exp(self.mu + self.sigma * special.ndtri(p))
+
+
+@dataclass(frozen=True, slots=True)
+class Gamma(PositivePrior):
+    """Gamma distribution with shape alpha and rate beta."""
+
+    positive: ClassVar[frozenset[str]] = frozenset({"alpha", "beta"})
+    keywords: ClassVar[bool] = True
+    alpha: float
+    beta: float
+
+    @property
+    def regular(self) -> bool:
+        return self.alpha.is_integer()
+
+    def logpdf(self, x: Floats) -> Floats:
+        constant = self.alpha * log(self.beta) - float(special.gammaln(self.alpha))
+        power = special.xlogy(self.alpha - 1, np.maximum(x, 0.0))
+        return within(x, constant + power - self.beta * np.asarray(x), 0.0)
+
+    def cdf(self, x: Floats) -> Floats:
+        return np.asarray(special.gammainc(self.alpha, self.beta * np.maximum(x, 0.0)))
+
+    def quantile(self, p: Floats) -> Floats:
+        return np.asarray(special.gammaincinv(self.alpha, p) / self.beta)
+
+
+@dataclass(frozen=True, slots=True)
+class InverseGamma(PositivePrior):
+    """Reciprocal of a gamma variable with shape alpha and rate beta."""
+
+    positive: ClassVar[frozenset[str]] = frozenset({"alpha", "beta"})
+    keywords: ClassVar[bool] = True
+    alpha: float
+    beta: float
+
+    @property
+    def tail(self) -> float:
+        return self.alpha + 1
+
+    @property
+    def regular(self) -> bool:
+        return False
+
+    def logpdf(self, x: Floats) -> Floats:
+        constant = self.alpha * log(self.beta) - float(special.gammaln(self.alpha))
+        x = np.asarray(x)
+        safe = np.where(x > 0, x, 1.0)
+        return _above_zero(x, constant - (self.alpha + 1) * np.log(safe) - self.beta / safe)
+
+    def cdf(self, x: Floats) -> Floats:
+        x = np.asarray(x)
+        safe = np.where(x > 0, x, 1.0)
+        return np.where(x > 0, special.gammaincc(self.alpha, self.beta / safe), 0.0)
+
+    def quantile(self, p: Floats) -> Floats:
+        with np.errstate(divide="ignore"):
+            return np.asarray(self.beta / special.gammainccinv(self.alpha, p))
+
+
+@dataclass(frozen=True, slots=True)
+class Weibull(PositivePrior):
+    """Weibull distribution with shape alpha and scale beta."""
+
+    positive: ClassVar[frozenset[str]] = frozenset({"alpha", "beta"})
+    keywords: ClassVar[bool] = True
+    alpha: float
+    beta: float
+
+    @property
+    def regular(self) -> bool:
+        return self.alpha.is_integer()
+
+    def logpdf(self, x: Floats) -> Floats:
+        z = np.maximum(x, 0.0) / self.beta
+        return within(x, log(self.alpha / self.beta) + special.xlogy(self.alpha - 1, z) - z**self.alpha, 0.0)
+
+    def cdf(self, x: Floats) -> Floats:
+        return -np.expm1(-((np.maximum(x, 0.0) / self.beta) ** self.alpha))
+
+    def quantile(self, p: Floats) -> Floats:
+        return np.asarray(self.beta * (-np.log1p(-np.asarray(p))) ** (1 / self.alpha))
+
+
+@dataclass(frozen=True, slots=True)
+class Lomax(PositivePrior):
+    """Lomax (shifted Pareto) distribution with shape alpha and the given scale."""
+
+    positive: ClassVar[frozenset[str]] = frozenset({"alpha", "scale"})
+    keywords: ClassVar[bool] = True
+    alpha: float
+    scale: float
+
+    @property
+    def tail(self) -> float:
+        return self.alpha + 1
+
+    def logpdf(self, x: Floats) -> Floats:
+        z = np.maximum(x, 0.0) / self.scale
+        return within(x, log(self.alpha / self.scale) - (self.alpha + 1) * np.log1p(z), 0.0)
+
+    def cdf(self, x: Floats) -> Floats:
+        return -np.expm1(-self.alpha * np.log1p(np.maximum(x, 0.0) / self.scale))
+
+    def quantile(self, p: Floats) -> Floats:
+        return self.scale * np.expm1(-np.log1p(-np.asarray(p)) / self.alpha)
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed(Prior):
+    """All the probability at one value."""
+
+    value: float
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return self.value, self.value
+
+    def cdf(self, x: Floats) -> Floats:
+        return np.where(np.asarray(x) >= self.value, 1.0, 0.0)
+
+    def quantile(self, p: Floats) -> Floats:
+        return np.full(np.shape(p), self.value)
+
+    def logpdf(self, x: Floats) -> Floats:
+        return np.where(np.asarray(x) == self.value, inf, -inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Sqrt(PositivePrior):
+    """Improper density ``tau^(-1/2)``."""
+
+    proper: ClassVar[bool] = False
+
+    @property
+    def tail(self) -> float:
+        return 0.5
+
+    @property
+    def typical(self) -> float:
+        return inf
+
+    @property
+    def regular(self) -> bool:
+        return False
+
+    def logpdf(self, x: Floats) -> Floats:
+        return _above_zero(x, -0.5 * _log(x))
+
+
+@dataclass(frozen=True, slots=True)
+class OfSquare(PositivePrior):
+    """Prior of a positive quantity, such as tau, whose square has the given prior."""
+
+    square: Prior
+
+    def __post_init__(self) -> None:
+        if self.square.support[0] < 0 and self.square.proper:
+            raise PriorError(f"the prior of tau2 must live on positive values; got {self.square}")
+
+    def __str__(self) -> str:
+        return f"{self.square} on tau2"
+
+    @property
+    def proper(self) -> bool:  # type: ignore[override]
+        """Whether the density integrates to 1."""
+        return self.square.proper
+
+    @property
+    def support(self) -> tuple[float, float]:
+        low, high = self.square.support
+        return max(low, 0.0) ** 0.5, high**0.5
+
+    @property
+    def tail(self) -> float:
+        return 2 * self.square.tail - 1
+
+    @property
+    def typical(self) -> float:
+        return sqrt(self.square.typical)
+
+    @property
+    def regular(self) -> bool:
+        return self.square.regular
+
+    def logpdf(self, x: Floats) -> Floats:
+        x = np.asarray(x)
+        return _above_zero(x, self.square.logpdf(x * x) + _log(2 * x))
+
+    def cdf(self, x: Floats) -> Floats:
+        return self.square.cdf(np.maximum(x, 0.0) ** 2)
+
+    def quantile(self, p: Floats) -> Floats:
+        return np.sqrt(self.square.quantile(p))
+
+
+def _log(x: Floats) -> Floats:
+    """Return the logarithm of positive values, and 0 for the others."""
+    x = np.asarray(x, dtype=np.float64)
+    return np.log(np.where(x > 0, x, 1.0))
+
+
+def _above_zero(x: Floats, log_density: Floats) -> Floats:
+    return np.where(np.asarray(x) > 0, log_density, -inf)

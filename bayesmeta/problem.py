@@ -1,0 +1,298 @@
+"""`Problem`: a model posed on studies. It is what every engine works on.
+
+References
+----------
+Röver C, Bender R, Dias S, et al (2021). On weakly informative prior distributions for the heterogeneity
+parameter in Bayesian random-effects meta-analysis. Res Synth Methods 12:448-474. doi:10.1002/jrsm.1475
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmeta.arrays import readonly
+from bayesmeta.design import build_design
+from bayesmeta.effectsizes import find_measure
+from bayesmeta.errors import ModelError, PriorError, suggest
+from bayesmeta.priors import AdaptivePrior, Fixed, Flat, HalfNormal, Normal, OfSquare
+
+if TYPE_CHECKING:
+    from bayesmeta.arrays import Floats
+    from bayesmeta.design import Design
+    from bayesmeta.model import Model
+    from bayesmeta.priors import Prior
+    from bayesmeta.studies import Studies
+
+COUNT_MEASURES = ("OR", "PETO")
+"""Measures whose effect is the log odds ratio that the binomial likelihood has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Priors:
+    """Every prior in force.
+
+    Attributes
+    ----------
+    mu : Prior
+        Prior of the mean effect.
+    beta : tuple of Prior
+        Prior of each of the p coefficients in the design's order, that of the intercept being `mu`.
+    tau : Prior
+        Prior of tau, or of tau2 as `tau_on` says, as it was written.
+    tau_density : Prior
+        The same as a density of tau, with design-dependent families bound to the studies.
+    tau_on : {"tau", "tau2"}
+        Quantity that `tau` is the prior of.
+    defaults : frozenset of str
+        Which of ``mu``, ``beta``, ``tau`` were not given.
+    """
+
+    mu: Prior
+    beta: tuple[Prior, ...]
+    tau: Prior
+    tau_density: Prior
+    tau_on: str
+    defaults: frozenset[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A model posed on studies.
+
+    Attributes
+    ----------
+    studies : Studies
+        Studies that take part: those with an estimate for the normal likelihood, all for counts.
+    model : Model
+        What is assumed.
+    design : Design
+        Design matrix of the moderators.
+    priors : Priors
+        Priors in force, defaults included.
+    """
+
+    studies: Studies
+    model: Model
+    design: Design
+    priors: Priors
+
+    @property
+    def k(self) -> int:
+        """Number of studies."""
+        return self.studies.k
+
+    @property
+    def p(self) -> int:
+        """Number of coefficients."""
+        return int(self.design.X.shape[1])
+
+    @property
+    def y(self) -> Floats:
+        """(k,) effects."""
+        return self.studies.yi
+
+    @property
+    def v(self) -> Floats:
+        """(k,) sampling variances."""
+        return self.studies.vi
+
+    @property
+    def X(self) -> Floats:
+        """(k, p) design matrix, in the user's columns."""
+        return self.design.X
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether there are no moderators."""
+        return self.design.is_pooled
+
+    @property
+    def coefficients(self) -> tuple[str, ...]:
+        """Names of the coefficients; ``("mu",)`` without moderators."""
+        return ("mu",) if self.is_pooled else self.design.names
+
+    @cached_property
+    def shift(self) -> Floats:
+        """(p,) means taken from the columns before the priors apply; 0 for the intercept or uncentred."""
+        means = np.zeros(self.p)
+        if self.model.center and self.design.intercept:
+            others = ~np.array(self.design.is_mean)
+            means[others] = self.X[:, others].mean(axis=0)
+        return readonly(means)
+
+    @cached_property
+    def X_prior(self) -> Floats:
+        """(k, p) design matrix whose coefficients b carry the priors."""
+        return readonly(self.X - self.shift)
+
+    @cached_property
+    def transform(self) -> Floats:
+        """(p, p) matrix with ``beta = transform @ b``, from the coefficients of `X_prior` to the user's."""
+        matrix = np.eye(self.p)
+        if self.design.intercept:
+            matrix[0] -= self.shift
+        return readonly(matrix)
+
+
+def pose(studies: Studies, model: Model) -> Problem:
+    """Return the model posed on the studies.
+
+    Parameters
+    ----------
+    studies : Studies
+        Studies; those without an estimate take part only in count likelihoods.
+    model : Model
+        What is assumed.
+
+    Raises
+    ------
+    ModelError
+        If the likelihood does not fit the data.
+    FormulaError, DataError
+        If the moderators do not fit the formula.
+    PriorError
+        If default priors were asked for and the effects have no scale, or a coefficient has no such name.
+    """
+    usable = _taking_part(studies, model)
+    design = build_design(model.mods, usable.columns, slab=usable.slab, k=usable.k)
+    return Problem(usable, model, design, priors_in_force(model, usable, design))
+
+
+def _taking_part(studies: Studies, model: Model) -> Studies:
+    if model.likelihood == "normal":
+        usable = studies.pooled()
+        if usable.V is not None:
+            raise ModelError(
+                "correlated effects (V with covariances) are not in the Bayesian engines yet; "
+                "use bm.classical, or combine the effects of each study first"
+            )
+        return usable
+    if studies.measure not in COUNT_MEASURES or not {"ai", "bi", "ci", "di"} <= set(studies.arms):
+        raise ModelError(
+            f"likelihood 'binomial' needs measure 'OR' with arm counts ai, n1i, ci, n2i; got measure "
+            f"'{studies.measure}'{'' if studies.arms else ' without arms'}; use likelihood='normal'"
+        )
+    return studies
+
+
+def priors_in_force(model: Model, studies: Studies, design: Design) -> Priors:
+    """Return every prior, with the defaults filled in.
+
+    Parameters
+    ----------
+    model : Model
+        Its priors, None standing for a default.
+    studies : Studies
+        Studies whose measure, sample sizes and variances (never effects) set the defaults.
+    design : Design
+        Design matrix.
+
+    Raises
+    ------
+    PriorError
+        If a default is needed and the effects have no scale, or a name is unknown.
+    """
+    mu, tau, tau_on = model.mu, model.tau if model.tau2 is None else model.tau2, "tau"
+    if model.tau2 is not None:
+        tau_on = "tau2"
+    if model.is_common:
+        tau = Fixed(0)
+    mu = default_mu(studies) if mu is None else mu
+    defaults = {name for name, given in (("mu", model.mu), ("tau", tau)) if given is None}
+    tau = default_tau(studies) if tau is None else tau
+    beta, beta_default = _coefficient_priors(model, studies, design, mu)
+    return Priors(
+        mu=mu,
+        beta=beta,
+        tau=tau,
+        tau_density=_density(tau, tau_on, studies.vi),
+        tau_on=tau_on,
+        defaults=frozenset(defaults | ({"beta"} if beta_default else set())),
+    )
+
+
+def _density(tau: Prior, tau_on: str, v: Floats) -> Prior:
+    if isinstance(tau, AdaptivePrior):
+        if tau_on == "tau2":
+            raise PriorError(f'{tau} is a prior of tau; write tau = "{tau}" instead of tau2')
+        return tau.bind(v[np.isfinite(v)])
+    if tau_on == "tau2":
+        return Fixed(sqrt(tau.value)) if isinstance(tau, Fixed) else OfSquare(tau)
+    return tau
+
+
+def _coefficient_priors(
+    model: Model, studies: Studies, design: Design, mu: Prior
+) -> tuple[tuple[Prior, ...], bool]:
+    given = model.beta
+    by_name = dict(given) if isinstance(given, tuple) else {}
+    slopes = [name for name, mean in zip(design.names, design.is_mean, strict=True) if not mean]
+    unknown = [name for name in by_name if name not in slopes]
+    if unknown:
+        listed = ", ".join(slopes) or "none"
+        hint = suggest(unknown[0], slopes) or f"; the coefficients are {listed}"
+        raise PriorError(f"no coefficient '{unknown[0]}' to put a prior on{hint}")
+    priors: list[Prior] = []
+    default = False
+    for j, (name, mean) in enumerate(zip(design.names, design.is_mean, strict=True)):
+        chosen = mu if mean else by_name.get(name, None if isinstance(given, tuple) else given)
+        if chosen is None:
+            chosen, default = default_beta(studies, design.X[:, j]), True
+        priors.append(chosen)  # type: ignore[arg-type]
+    return tuple(priors), default
+
+
+def prior_scale(studies: Studies, *, wanted: str) -> float:
+    """Return u, the size of a large effect, from the measure or as the unit-information standard deviation.
+
+    Parameters
+    ----------
+    studies : Studies
+        Studies; only their measure, sample sizes and variances count.
+    wanted : str
+        Parameter whose default is being made, for the message.
+
+    Raises
+    ------
+    PriorError
+        If the measure has no conventional scale and sample sizes are unknown.
+
+    Notes
+    -----
+    ``u = sqrt(sum n / sum 1/v)``, the standard deviation of one observation's worth of information (Röver et
+    al. 2021, section 3.4).
+    """
+    conventional = find_measure(studies.measure).default_scale
+    if conventional is not None:
+        return conventional
+    usable = studies.estimable
+    if studies.ni is not None:
+        return float(np.sqrt(studies.ni[usable].sum() / np.sum(1 / studies.vi[usable])))
+    typical = float(np.median(np.sqrt(studies.vi[usable])))
+    raise PriorError(
+        f"there is no default prior of {wanted} for effects of unknown kind without sample sizes; give both, "
+        f'in the units of the effects, such as mu = "Normal(0, {20 * typical:.2g})" and '
+        f'tau = "HalfNormal({2 * typical:.2g})"'
+    )
+
+
+def default_mu(studies: Studies) -> Prior:
+    """Return the default prior of the mean effect: Normal(0, u); flat for measures of one group."""
+    if find_measure(studies.measure).groups == 1:
+        return Flat()
+    return Normal(0, prior_scale(studies, wanted="mu"))
+
+
+def default_tau(studies: Studies) -> Prior:
+    """Return the default prior of tau: HalfNormal(u / 4)."""
+    return HalfNormal(prior_scale(studies, wanted="tau") / 4)
+
+
+def default_beta(studies: Studies, column: Floats) -> Prior:
+    """Return the default prior of a coefficient: Normal(0, u / (4 sd of its column))."""
+    return Normal(0, prior_scale(studies, wanted="beta") / (4 * float(np.std(column, ddof=1))))

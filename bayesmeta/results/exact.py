@@ -1,0 +1,216 @@
+"""The posterior on the nodes of tau: what the exact engine found, and all that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from bayesmeta.conditional import given_tau
+from bayesmeta.errors import AnalysisError
+from bayesmeta.properness import flat_coefficients, tau_moments, whole_moments
+from bayesmeta.quadrature import panel_density
+from bayesmeta.results.draws import Draws
+from bayesmeta.results.heterogeneity import PointMass, Transformed
+from bayesmeta.results.mixture import NormalMixture
+from bayesmeta.results.posterior import (
+    OF_TAU,
+    distribution_of,
+    draw_values,
+    names_in,
+    thresholds,
+    typical_variance,
+)
+
+if TYPE_CHECKING:
+    from bayesmeta.arrays import Floats
+    from bayesmeta.problem import Problem
+    from bayesmeta.results.expression import Statement
+    from bayesmeta.results.heterogeneity import Scale
+    from bayesmeta.results.marginal import Distribution
+    from bayesmeta.results.nodes import Nodes
+
+JOINT_DRAWS = 400_000
+"""Independent draws for statements about several effects at once."""
+CHAINS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class ExactPosterior:
+    """Posterior on the nodes of tau.
+
+    Attributes
+    ----------
+    problem : Problem
+        What was asked.
+    nodes : Nodes
+        The answer of the exact engine.
+    """
+
+    problem: Problem
+    nodes: Nodes
+    engine: str = "exact"
+
+    @property
+    def log_evidence(self) -> float:
+        """Log of the marginal likelihood."""
+        return self.nodes.log_evidence
+
+    @cached_property
+    def _orders(self) -> tuple[int, int]:
+        """Moments of coefficients, and of effects in new studies, that exist."""
+        of_tau = min(2, whole_moments(tau_moments(self.problem)))
+        return (2 if flat_coefficients(self.problem) == 0 else of_tau), of_tau
+
+    @cached_property
+    def coefficients(self) -> NormalMixture:
+        """The p coefficients."""
+        sds = np.sqrt(np.diagonal(self.nodes.cov, axis1=1, axis2=2))
+        return NormalMixture(self.nodes.weights, self.nodes.beta, sds, self._orders[0])
+
+    @property
+    def tau(self) -> Distribution:
+        """Between-study standard deviation."""
+        return self.nodes.tau
+
+    @cached_property
+    def theta(self) -> NormalMixture:
+        """Effects of the k studies."""
+        X, v, tau2 = self.problem.X, self.problem.v, self.nodes.tau2[:, None]
+        pooling = v / (v + tau2)
+        fitted = self.nodes.beta @ X.T
+        uncertainty = np.einsum("kp,mpq,kq->mk", X, self.nodes.cov, X)
+        means = fitted + (1 - pooling) * (self.problem.y - fitted)
+        return NormalMixture(self.nodes.weights, means, np.sqrt(pooling * tau2 + pooling**2 * uncertainty))
+
+    def of_tau(self, scale: Scale) -> Distribution:
+        """Return the distribution of an increasing function of tau."""
+        return Transformed(self.nodes.tau, scale)
+
+    def at(self, rows: Floats, *, new_study: bool) -> NormalMixture:
+        """Return mean effects, or effects in new studies, at rows (n, p) of a design matrix."""
+        variance = np.einsum("np,mpq,nq->mn", rows, self.nodes.cov, rows)
+        if new_study:
+            variance = variance + self.nodes.tau2[:, None]
+        order = self._orders[1] if new_study else self._orders[0]
+        return NormalMixture(self.nodes.weights, self.nodes.beta @ rows.T, np.sqrt(variance), order)
+
+    def shares(self) -> tuple[Floats, Floats]:
+        """Return the (k,) mean weights in percent and the (k,) mean pooling."""
+        precision = 1 / (self.problem.v + self.nodes.tau2[:, None])
+        weights = 100 * precision / precision.sum(axis=1, keepdims=True)
+        return self.nodes.weights @ weights, self.nodes.weights @ (self.problem.v * precision)
+
+    def probability(self, statement: Statement) -> float:
+        """Return the probability of a statement.
+
+        Statements about tau and at most one effect are integrated; those about several effects at once are
+        counted in 400,000 independent draws.
+        """
+        cuts = thresholds(statement)
+        effects = [] if cuts is None else [name for name in cuts if name not in OF_TAU]
+        if cuts is None or len(effects) > 1:
+            draws = self.draws(JOINT_DRAWS, np.random.default_rng(0))
+            return float(statement.holds(draw_values(draws, self.problem, names_in(statement))).mean())
+        return self._rectangles(statement, cuts, effects[0] if effects else None)
+
+    def _rectangles(self, statement: Statement, cuts: dict[str, list[float]], effect: str | None) -> float:
+        """Return the sum over the rectangles of (tau, effect) on which the statement does not change."""
+        x = np.unique(cuts[effect]) if effect else np.array([])
+        tau = np.unique(
+            [
+                value
+                for name, numbers in cuts.items()
+                if name != effect
+                for value in self._tau_at(name, numbers)
+            ]
+        )
+        tau = tau[(tau > 0) & np.isfinite(tau)]
+        inner_x, inner_tau = _between(x, -np.inf), _between(tau, 0.0)
+        mass = self._joint(effect, x, tau)
+        values = self._values_of_tau(inner_tau[:, None])
+        if effect:
+            values[effect] = inner_x[None, :]
+        holds = np.broadcast_to(statement.holds(values), mass.shape)
+        return float(np.clip(mass[holds].sum(), 0.0, 1.0))
+
+    def _tau_at(self, name: str, numbers: list[float]) -> Floats:
+        typical, value = typical_variance(self.problem), np.array(numbers)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            squares = {
+                "tau": value * np.abs(value),
+                "tau2": value,
+                "I2": np.where(value < 100, typical * value / (100 - value), np.inf),
+                "H2": typical * (value - 1),
+            }[name]
+        return np.sqrt(np.maximum(squares, 0.0))
+
+    def _values_of_tau(self, tau: Floats) -> dict[str, Floats]:
+        typical = typical_variance(self.problem)
+        return {
+            "tau": tau,
+            "tau2": tau**2,
+            "I2": 100 * tau**2 / (tau**2 + typical),
+            "H2": 1 + tau**2 / typical,
+        }
+
+    def _joint(self, effect: str | None, x: Floats, tau: Floats) -> Floats:
+        """Return the probabilities of the rectangles, (tau.size + 1, x.size + 1)."""
+        below = np.ones((self.nodes.weights.size, 1))
+        if effect:
+            mixture = distribution_of(self, effect)
+            if not isinstance(mixture, NormalMixture):
+                raise AnalysisError(f"no joint statements about '{effect}'")
+            z = (x - mixture.means) / np.maximum(mixture.sds, np.finfo(float).tiny)
+            below = np.column_stack([special.ndtr(z), below])
+        slices = np.diff(below, axis=1, prepend=0.0)
+        return np.diff(
+            np.stack([self._mass_below(part, tau) for part in slices.T], axis=1), axis=0, prepend=0.0
+        )
+
+    def _mass_below(self, part: Floats, tau: Floats) -> Floats:
+        """Return the integral of (m,) conditional probabilities over tau up to each limit, and over all."""
+        density = self.nodes.tau
+        total = float(self.nodes.weights @ part)
+        if isinstance(density, PointMass):
+            return np.append(np.where(tau >= density.value, total, 0.0), total)
+        if total <= 0:
+            return np.zeros(tau.size + 1)
+        inside = panel_density(density.rule, density.f * part / total).cdf(density.substitution.u(tau))
+        return np.append(total * inside, total)
+
+    def draws(self, n: int, rng: np.random.Generator) -> Draws:
+        """Return n independent draws by composition, dealt to four chains (to one where n is odd)."""
+        tau = self._sample_tau(n, rng)
+        known = given_tau(self.problem, tau)
+        p = self.problem.p
+        noise = rng.standard_normal((n, p, 1))
+        beta = known.beta + (np.linalg.cholesky(known.cov) @ noise)[:, :, 0]
+        fitted = beta @ self.problem.X.T
+        pooling = self.problem.v / (self.problem.v + tau[:, None] ** 2)
+        theta = fitted + (1 - pooling) * (self.problem.y - fitted)
+        theta += tau[:, None] * np.sqrt(pooling) * rng.standard_normal(theta.shape)
+        new = beta[:, 0] + tau * rng.standard_normal(n) if self.problem.is_pooled else None
+        chains = CHAINS if n % CHAINS == 0 else 1
+        return Draws(
+            beta=beta.reshape(chains, -1, p),
+            tau=tau.reshape(chains, -1),
+            theta=theta.reshape(chains, -1, self.problem.k),
+            theta_new=None if new is None else new.reshape(chains, -1),
+        )
+
+    def _sample_tau(self, n: int, rng: np.random.Generator) -> Floats:
+        if isinstance(self.nodes.tau, PointMass):
+            return np.full(n, self.nodes.tau.value)
+        return self.nodes.tau.sample(n, rng)[:, 0]
+
+
+def _between(cuts: Floats, first: float) -> Floats:
+    """Return a point in each of the intervals that the cuts make, the first beginning at `first`."""
+    if cuts.size == 0:
+        return np.array([1.0])
+    start = cuts[0] - 1.0 - abs(cuts[0]) if first == -np.inf else (first + cuts[0]) / 2
+    return np.concatenate([[start], (cuts[:-1] + cuts[1:]) / 2, [cuts[-1] + 1.0 + abs(cuts[-1])]])

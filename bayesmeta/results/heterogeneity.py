@@ -1,0 +1,300 @@
+"""Distributions of tau and of what is a function of tau: tau2, I2, H2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf, log, nan
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from bayesmeta.quadrature import PanelDensity, Panels, panel_density
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bayesmeta.arrays import Floats
+
+
+class Substitution(NamedTuple):
+    """The variable u in which tau is integrated: ``asinh(tau / scale)``, or ``log(tau / scale)``.
+
+    The first is analytic at tau = 0 and logarithmic in the tail; the second serves densities that are not
+    analytic at 0.
+    """
+
+    scale: float
+    """Standard error, or smaller scale of the prior, at which tau is neither small nor large."""
+    logarithmic: bool
+    """Whether u is the logarithm."""
+
+    def tau(self, u: Floats) -> Floats:
+        """Return tau at u."""
+        return self.scale * (np.exp(u) if self.logarithmic else np.sinh(u))
+
+    def u(self, tau: Floats) -> Floats:
+        """Return u at tau >= 0."""
+        with np.errstate(divide="ignore"):
+            ratio = np.asarray(tau) / self.scale
+            return np.log(ratio) if self.logarithmic else np.arcsinh(ratio)
+
+    def log_derivative(self, u: Floats) -> Floats:
+        """Return the log of d tau / du."""
+        u = np.asarray(u)
+        return log(self.scale) + (u if self.logarithmic else np.logaddexp(u, -u) - log(2))
+
+    def bend(self, u: Floats) -> Floats:
+        """Return the derivative of the log of d tau / du."""
+        return np.ones_like(u) if self.logarithmic else np.tanh(u)
+
+
+@dataclass(frozen=True, eq=False)
+class TauDensity:
+    """Posterior of tau on the nodes of a quadrature rule.
+
+    Attributes
+    ----------
+    substitution : Substitution
+        The variable of the rule.
+    rule : Panels
+        Nodes and weights in that variable.
+    f : (m,) array
+        Density of u at the nodes; it integrates to 1.
+    moments : float
+        Moments of tau of an order up to this number exist.
+    """
+
+    substitution: Substitution
+    rule: Panels
+    f: Floats
+    moments: float = inf
+
+    size = 1
+
+    @cached_property
+    def tau(self) -> Floats:
+        """(m,) values of tau at the nodes."""
+        return self.substitution.tau(self.rule.x)
+
+    @cached_property
+    def weights(self) -> Floats:
+        """(m,) probabilities of the nodes."""
+        mass = self.f * self.rule.weights
+        return np.asarray(mass / mass.sum())
+
+    @cached_property
+    def _panels(self) -> PanelDensity:
+        return panel_density(self.rule, self.f)
+
+    def select(self, index: int) -> TauDensity:  # noqa: ARG002 - there is one quantity
+        """Return the distribution itself."""
+        return self
+
+    def expectation(self, g: Callable[[Floats], Floats]) -> float:
+        """Return the mean of a function of tau; the caller knows that it exists."""
+        return float(self.weights @ g(self.tau))
+
+    def mean(self) -> Floats:
+        """Return the (1,) mean, NaN where it does not exist."""
+        return np.array([self.expectation(np.asarray) if self.moments >= 1 else nan])
+
+    def sd(self) -> Floats:
+        """Return the (1,) standard deviation, NaN where it does not exist."""
+        if self.moments < 2:
+            return np.array([nan])
+        centre = self.expectation(np.asarray)
+        return np.array([self.expectation(lambda tau: (tau - centre) ** 2) ** 0.5])
+
+    def density(self, x: Floats) -> Floats:
+        """Return the (n, 1) densities at `x`, shape (n,)."""
+        x = np.asarray(x, dtype=np.float64).reshape(-1)
+        u = self.substitution.u(np.maximum(x, 0.0))
+        u = np.where(np.isfinite(u), u, self.rule.edges[0] - 1)
+        value = self._panels.density(u) * np.exp(-self.substitution.log_derivative(u))
+        return np.where(x >= 0, value, 0.0)[:, None]
+
+    def cdf(self, x: Floats) -> Floats:
+        """Return the (n, 1) probabilities below `x`, shape (n,)."""
+        u = self.substitution.u(np.maximum(np.asarray(x, dtype=np.float64).reshape(-1), 0.0))
+        return self._panels.cdf(u)[:, None]
+
+    def quantile(self, p: Floats) -> Floats:
+        """Return the (n, 1) points below which the probabilities are `p`, shape (n,)."""
+        return self.substitution.tau(self._panels.quantile(np.asarray(p, dtype=np.float64)))[:, None]
+
+    def mode(self) -> Floats:
+        """Return the (1,) highest point of the density of tau."""
+        edges = np.unique(np.concatenate([self.rule.edges, self.rule.x]))
+        height = self._panels.density(edges) * np.exp(-self.substitution.log_derivative(edges))
+        best = int(height.argmax())
+        low, high = edges[max(best - 1, 0)], edges[min(best + 1, edges.size - 1)]
+        if best == 0 and self._rise(low) <= 0:
+            return self.substitution.tau(edges[:1])
+        for _ in range(80):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self._rise(middle) > 0 else (low, middle)
+            if high - low <= 1e-15 * abs(high):
+                break
+        return self.substitution.tau(np.array([(low + high) / 2]))
+
+    def _rise(self, u: float) -> float:
+        """Return a number with the sign of the derivative of the density of tau."""
+        point = np.array([u])
+        bend = self.substitution.bend(point)
+        return float((self._panels.slope(point) - self._panels.density(point) * bend)[0])
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """Return (n, 1) independent draws."""
+        return self.quantile(rng.random(n))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PointMass:
+    """All the probability at one value."""
+
+    value: float
+
+    @property
+    def size(self) -> int:
+        """Number of quantities: 1."""
+        return 1
+
+    def select(self, index: int) -> PointMass:  # noqa: ARG002 - there is one quantity
+        """Return the distribution itself."""
+        return self
+
+    def mean(self) -> Floats:
+        """Return the (1,) value."""
+        return np.array([self.value])
+
+    mode = mean
+
+    def sd(self) -> Floats:
+        """Return (1,) zero."""
+        return np.array([0.0])
+
+    def density(self, x: Floats) -> Floats:
+        """Return (n, 1) infinity at the value, 0 elsewhere."""
+        return np.where(np.asarray(x).reshape(-1, 1) == self.value, inf, 0.0)
+
+    def cdf(self, x: Floats) -> Floats:
+        """Return (n, 1) probabilities: 0 below the value, 1 from it on."""
+        return np.where(np.asarray(x).reshape(-1, 1) >= self.value, 1.0, 0.0)
+
+    def quantile(self, p: Floats) -> Floats:
+        """Return (n, 1) times the value."""
+        return np.full((np.size(p), 1), self.value)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:  # noqa: ARG002 - nothing is random
+        """Return (n, 1) times the value."""
+        return np.full((n, 1), self.value)
+
+
+class Scale(NamedTuple):
+    """An increasing function of tau."""
+
+    forward: Callable[[Floats], Floats]
+    """From tau."""
+    backward: Callable[[Floats], Floats]
+    """To tau."""
+    derivative: Callable[[Floats], Floats]
+    """Of `forward`, at tau."""
+    order: float
+    """Moments of the result need moments of tau of this order times theirs; 0 for a bounded function."""
+
+
+SQUARE = Scale(np.square, np.sqrt, lambda tau: 2 * tau, 2)
+"""tau2."""
+
+
+def inconsistency(typical_v: float) -> Scale:
+    """Return I2 in percent as a function of tau: ``100 tau^2 / (tau^2 + v)`` with the typical variance v.
+
+    References
+    ----------
+    Higgins JPT, Thompson SG (2002). Quantifying heterogeneity in a meta-analysis. Stat Med 21:1539-1558.
+    doi:10.1002/sim.1186
+    """
+    return Scale(
+        lambda tau: 100 * tau**2 / (tau**2 + typical_v),
+        lambda i2: np.sqrt(typical_v * i2 / np.maximum(100 - i2, np.finfo(float).tiny)),
+        lambda tau: 200 * tau * typical_v / (tau**2 + typical_v) ** 2,
+        0,
+    )
+
+
+def variability(typical_v: float) -> Scale:
+    """Return H2, the ratio of total to sampling variance, as a function of tau."""
+    return Scale(
+        lambda tau: 1 + tau**2 / typical_v,
+        lambda h2: np.sqrt(typical_v * np.maximum(h2 - 1, 0.0)),
+        lambda tau: 2 * tau / typical_v,
+        2,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transformed:
+    """Distribution of an increasing function of tau."""
+
+    base: TauDensity | PointMass
+    scale: Scale
+
+    @property
+    def size(self) -> int:
+        """Number of quantities: 1."""
+        return 1
+
+    def select(self, index: int) -> Transformed:  # noqa: ARG002 - there is one quantity
+        """Return the distribution itself."""
+        return self
+
+    def _moment(self, order: int, g: Callable[[Floats], Floats]) -> float:
+        if isinstance(self.base, PointMass):
+            return float(g(self.base.mean())[0])
+        exists = self.scale.order == 0 or self.base.moments >= order * self.scale.order
+        return self.base.expectation(g) if exists else nan
+
+    def mean(self) -> Floats:
+        """Return the (1,) mean, NaN where it does not exist."""
+        return np.array([self._moment(1, self.scale.forward)])
+
+    def sd(self) -> Floats:
+        """Return the (1,) standard deviation, NaN where it does not exist."""
+        centre = self._moment(1, self.scale.forward)
+        return np.sqrt([self._moment(2, lambda tau: (self.scale.forward(tau) - centre) ** 2)])
+
+    def density(self, x: Floats) -> Floats:
+        """Return the (n, 1) densities at `x`, shape (n,)."""
+        tau = self.scale.backward(np.asarray(x, dtype=np.float64).reshape(-1))
+        with np.errstate(divide="ignore"):
+            return self.base.density(tau) / self.scale.derivative(tau)[:, None]
+
+    def cdf(self, x: Floats) -> Floats:
+        """Return the (n, 1) probabilities below `x`, shape (n,)."""
+        return self.base.cdf(self.scale.backward(np.asarray(x, dtype=np.float64).reshape(-1)))
+
+    def quantile(self, p: Floats) -> Floats:
+        """Return the (n, 1) points below which the probabilities are `p`, shape (n,)."""
+        return self.scale.forward(self.base.quantile(p))
+
+    def mode(self) -> Floats:
+        """Return the (1,) highest point of the density; 0 where it is unbounded there."""
+        if isinstance(self.base, PointMass):
+            return self.scale.forward(self.base.mean())
+        tau = self.base.tau
+        height = self.density(self.scale.forward(tau))[:, 0]
+        best = int(np.nanargmax(height))
+        low, high = tau[max(best - 1, 0)], tau[min(best + 1, tau.size - 1)]
+        if best == 0:
+            return self.scale.forward(np.array([0.0]))
+        for _ in range(4):
+            grid = np.linspace(low, high, 41)
+            top = int(self.density(self.scale.forward(grid))[:, 0].argmax())
+            low, high = grid[max(top - 1, 0)], grid[min(top + 1, 40)]
+        return self.scale.forward(np.array([(low + high) / 2]))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """Return (n, 1) independent draws."""
+        return self.scale.forward(self.base.sample(n, rng))

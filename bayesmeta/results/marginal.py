@@ -1,0 +1,204 @@
+"""`Marginal`: the posterior of one quantity, with the same questions for every engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, overload
+
+import numpy as np
+
+from bayesmeta.errors import AnalysisError, suggest
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from bayesmeta.arrays import Floats
+
+type IntervalKind = Literal["eti", "hdi"]
+
+KINDS = ("eti", "hdi")
+SCAN = 65
+GOLDEN = (5**0.5 - 1) / 2
+FARTHEST = 1e-12
+"""Smallest tail probability that an interval may leave out on one side."""
+
+
+class Distribution(Protocol):
+    """Distributions of q quantities at once: exact mixtures, densities of tau, or draws."""
+
+    @property
+    def size(self) -> int:
+        """Number of quantities, q."""
+
+    def select(self, index: int) -> Distribution:
+        """Return the distribution of one quantity alone."""
+
+    def mean(self) -> Floats:
+        """Return the (q,) means; NaN where they do not exist."""
+
+    def sd(self) -> Floats:
+        """Return the (q,) standard deviations; NaN where they do not exist."""
+
+    def mode(self) -> Floats:
+        """Return the (q,) modes."""
+
+    def quantile(self, p: Floats) -> Floats:
+        """Return the (n, q) quantiles."""
+
+    def cdf(self, x: Floats) -> Floats:
+        """Return the (n, q) probabilities below x."""
+
+    def density(self, x: Floats) -> Floats:
+        """Return the (n, q) densities."""
+
+
+class Interval(NamedTuple):
+    """Bounds of an interval."""
+
+    lower: float
+    """Lower bound."""
+    upper: float
+    """Upper bound."""
+
+
+class Summary(NamedTuple):
+    """What tables say of q quantities."""
+
+    mode: Floats
+    """(q,) highest points of the densities."""
+    median: Floats
+    """(q,) medians."""
+    mean: Floats
+    """(q,) means; NaN where they do not exist."""
+    sd: Floats
+    """(q,) standard deviations; NaN where they do not exist."""
+    lower: Floats
+    """(q,) lower bounds."""
+    upper: Floats
+    """(q,) upper bounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marginal:
+    """Posterior distribution of one quantity.
+
+    Attributes
+    ----------
+    name : str
+        Name of the quantity.
+    distribution : Distribution
+        Its distribution, of size 1.
+    """
+
+    name: str
+    distribution: Distribution
+
+    @property
+    def mean(self) -> float:
+        """Mean, NaN where it does not exist."""
+        return float(self.distribution.mean()[0])
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation, NaN where it does not exist."""
+        return float(self.distribution.sd()[0])
+
+    @property
+    def mode(self) -> float:
+        """Highest point of the density."""
+        return float(self.distribution.mode()[0])
+
+    @property
+    def median(self) -> float:
+        """Median."""
+        return self.quantile(0.5)
+
+    @overload
+    def quantile(self, p: float) -> float: ...
+    @overload
+    def quantile(self, p: Floats) -> Floats: ...
+    def quantile(self, p: ArrayLike) -> float | Floats:
+        """Return the value below which the probability is `p`; an array for an array."""
+        probabilities = np.asarray(p, dtype=np.float64)
+        if np.any((probabilities <= 0) | (probabilities >= 1)):
+            raise AnalysisError(f"a probability must be between 0 and 1; got {p}")
+        return _like(probabilities, self.distribution.quantile(probabilities.reshape(-1)))
+
+    @overload
+    def cdf(self, x: float) -> float: ...
+    @overload
+    def cdf(self, x: Floats) -> Floats: ...
+    def cdf(self, x: ArrayLike) -> float | Floats:
+        """Return the probability of values up to `x`; an array for an array."""
+        values = np.asarray(x, dtype=np.float64)
+        return _like(values, self.distribution.cdf(values.reshape(-1)))
+
+    @overload
+    def density(self, x: float) -> float: ...
+    @overload
+    def density(self, x: Floats) -> Floats: ...
+    def density(self, x: ArrayLike) -> float | Floats:
+        """Return the density at `x`; an array for an array."""
+        values = np.asarray(x, dtype=np.float64)
+        return _like(values, self.distribution.density(values.reshape(-1)))
+
+    def interval(self, prob: float = 0.95, *, kind: str = "eti") -> Interval:
+        """Return the equal-tailed (``"eti"``) or the shortest (``"hdi"``) interval of probability `prob`."""
+        lower, upper = bounds(self.distribution, prob, kind)
+        return Interval(float(lower[0]), float(upper[0]))
+
+
+def _like(wanted: Floats, values: Floats) -> float | Floats:
+    return float(values[0, 0]) if wanted.ndim == 0 else values[:, 0].reshape(wanted.shape)
+
+
+def check_interval(prob: float, kind: str) -> None:
+    """Refuse an impossible level or an unknown kind of interval."""
+    if kind not in KINDS:
+        raise AnalysisError(f"kind must be 'eti' or 'hdi'; got '{kind}'{suggest(str(kind), KINDS)}")
+    if isinstance(prob, bool) or not 0 < prob < 1:
+        raise AnalysisError(f"prob must be between 0 and 1, such as 0.95; got {prob}")
+
+
+def summarise(distribution: Distribution, *, prob: float = 0.95, kind: str = "eti") -> Summary:
+    """Return mode, median, mean, standard deviation and interval of all quantities of a distribution."""
+    check_interval(prob, kind)
+    tail = (1 - prob) / 2
+    lower, median, upper = distribution.quantile(np.array([tail, 0.5, 1 - tail]))
+    if kind == "hdi":
+        lower, upper = bounds(distribution, prob, kind)
+    return Summary(distribution.mode(), median, distribution.mean(), distribution.sd(), lower, upper)
+
+
+def bounds(distribution: Distribution, prob: float, kind: str) -> tuple[Floats, Floats]:
+    """Return the (q,) lower and upper bounds of intervals."""
+    check_interval(prob, kind)
+    if kind == "eti":
+        lower, upper = distribution.quantile(np.array([(1 - prob) / 2, (1 + prob) / 2]))
+        return lower, upper
+    pairs = np.array([_shortest(distribution.select(j), prob) for j in range(distribution.size)])
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _shortest(distribution: Distribution, prob: float) -> tuple[float, float]:
+    """Return the shortest interval: the tail probability left out below is scanned, then refined."""
+
+    def ends(below: Floats) -> Floats:
+        p = np.clip(np.concatenate([below, below + prob]), FARTHEST, 1 - FARTHEST)
+        return distribution.quantile(p)[:, 0].reshape(2, -1)
+
+    def width(below: float) -> float:
+        lower, upper = ends(np.array([below]))
+        return float((upper - lower)[0])
+
+    grid = np.linspace(0.0, 1 - prob, SCAN)
+    lower, upper = ends(grid)
+    best = int((upper - lower).argmin())
+    low, high = grid[max(best - 1, 0)], grid[min(best + 1, SCAN - 1)]
+    for _ in range(50):
+        inner, outer = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+        low, high = (low, outer) if width(inner) < width(outer) else (inner, high)
+    refined = (low + high) / 2
+    chosen = refined if width(refined) <= float((upper - lower)[best]) else float(grid[best])
+    first, last = ends(np.array([chosen]))
+    return float(first[0]), float(last[0])

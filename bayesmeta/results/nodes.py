@@ -1,0 +1,28 @@
+"""The posterior as the exact engine returns it: Gaussian given tau, on the nodes of tau."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from bayesmeta.arrays import Floats
+    from bayesmeta.results.heterogeneity import PointMass, TauDensity
+
+
+class Nodes(NamedTuple):
+    """Everything about m values of tau, in the user's coefficients."""
+
+    tau: TauDensity | PointMass
+    """Distribution of tau."""
+    tau2: Floats
+    """(m,) tau^2."""
+    weights: Floats
+    """(m,) posterior probabilities of the nodes."""
+    beta: Floats
+    """(m, p) mean of the coefficients given tau."""
+    cov: Floats
+    """(m, p, p) their covariance given tau."""
+    log_evidence: float
+    """Log of the marginal likelihood of the data."""
+    error: float
+    """Difference between the last two node sets."""
