@@ -1,0 +1,294 @@
+"""`Fit`: studies, model and posterior in one value, and everything that can be asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmeta.classical import classical_suite
+from bayesmeta.errors import AnalysisError
+from bayesmeta.results import checks as doubts
+from bayesmeta.results import tables
+from bayesmeta.results.marginal import Marginal
+from bayesmeta.results.posterior import distribution_of, marginal_of, probability_of, quantity_names
+from bayesmeta.results.text import fit_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    import xarray as xr
+
+    from bayesmeta.arrays import Floats
+    from bayesmeta.classical import Classical
+    from bayesmeta.design import Design
+    from bayesmeta.model import Model
+    from bayesmeta.problem import Priors, Problem
+    from bayesmeta.results.diagnostics import Diagnostics
+    from bayesmeta.results.posterior import Posterior
+    from bayesmeta.studies import Studies
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit:
+    """The posterior of a model on studies, with the classical answer beside it.
+
+    Made by `bayesmeta.fit` and `bayesmeta.load`.
+
+    Attributes
+    ----------
+    studies : Studies
+        Studies that were given, those without an estimate included.
+    problem : Problem
+        Model, design and priors posed on the studies that take part.
+    posterior : Posterior
+        What the engine found.
+    diagnostics : Diagnostics or None
+        Convergence of every reported quantity; None for an exact fit.
+    seed : int or None
+        Seed of the sampler.
+    """
+
+    studies: Studies
+    problem: Problem
+    posterior: Posterior
+    diagnostics: Diagnostics | None = None
+    seed: int | None = None
+
+    def __str__(self) -> str:
+        return fit_text(self)
+
+    def __repr__(self) -> str:
+        k, mods = self.problem.k, self.model.mods
+        return f"<Fit: {self.engine}, {k} studies, mods '{mods}', status {self.status}>"
+
+    @property
+    def engine(self) -> str:
+        """Engine that made it, ``"exact"`` or ``"nuts"``."""
+        return self.posterior.engine
+
+    @property
+    def model(self) -> Model:
+        """What is assumed."""
+        return self.problem.model
+
+    @property
+    def design(self) -> Design:
+        """Design matrix of the moderators."""
+        return self.problem.design
+
+    @property
+    def priors(self) -> Priors:
+        """Priors in force, defaults included."""
+        return self.problem.priors
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the rows of `summary`."""
+        return quantity_names(self.problem)
+
+    @property
+    def status(self) -> str:
+        """``"exact"``, or ``"ok"`` or ``"unreliable"`` by the diagnostics of the sampler."""
+        return "exact" if self.diagnostics is None else self.diagnostics.status
+
+    @property
+    def log_evidence(self) -> float:
+        """Log of the marginal likelihood; NaN from NUTS, which does not give it."""
+        return self.posterior.log_evidence
+
+    @cached_property
+    def classical(self) -> Mapping[str, Classical]:
+        """Classical analyses of the same studies and design; empty if no study has an estimate."""
+        if not self.studies.estimable.any():
+            return {}
+        return classical_suite(self.studies, self.model.mods)
+
+    @cached_property
+    def warnings(self) -> tuple[tuple[str, str], ...]:
+        """Doubts about data, design, priors and convergence, as pairs of identifier and sentence."""
+        return doubts.warnings_of(self)
+
+    def marginal(self, name: str) -> Marginal:
+        """Return the posterior of one quantity: density, cdf, quantiles, intervals, moments.
+
+        Parameters
+        ----------
+        name : str
+            ``mu`` or a coefficient, ``tau``, ``tau2``, ``I2``, ``H2``, ``theta_new`` or ``theta[label]``.
+
+        Raises
+        ------
+        AnalysisError
+            If there is no such quantity.
+        """
+        return marginal_of(self.posterior, name)
+
+    def summary(self, *, prob: float = 0.95, kind: str = "eti") -> pd.DataFrame:
+        """Return coefficients, tau and the effect in a new study.
+
+        Parameters
+        ----------
+        prob : float
+            Probability of the intervals.
+        kind : {"eti", "hdi"}
+            Equal-tailed or shortest intervals.
+
+        Returns
+        -------
+        DataFrame
+            Rows ``mu`` or the coefficients, ``tau`` and, without moderators, ``theta_new``; columns ``mode
+            median mean sd lower upper``, on the analysis scale (logarithms for ratios). Moments that do not
+            exist are NaN.
+        """
+        return _frame(tables.summary_rows(self.posterior, prob=prob, kind=kind))
+
+    def heterogeneity(self, *, prob: float = 0.95, kind: str = "eti") -> pd.DataFrame:
+        """Return posteriors of tau, tau2, I2 (percent), H2 and theta_new; REML and Q-profile beside them.
+
+        The columns ``classical``, ``classical_lower`` and ``classical_upper`` hold the REML estimate with
+        the Q-profile interval and, for theta_new, the Knapp-Hartung prediction interval.
+        """
+        return _frame(tables.heterogeneity_rows(self.posterior, self.classical, prob=prob, kind=kind))
+
+    def effects(self, *, prob: float = 0.95, kind: str = "eti") -> pd.DataFrame:
+        """Return a row for each study: observed and shrunken effect, weights in percent, pooling.
+
+        ``pooling`` is the posterior mean of ``v / (v + tau^2)``: 1 where the study takes the mean of all, 0
+        where it keeps its own effect.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self.effect_rows(prob=prob, kind=kind))
+
+    def effect_rows(self, *, prob: float = 0.95, kind: str = "eti") -> list[tables.Row]:
+        """Return the rows of `effects` as dictionaries."""
+        fixed = self.classical["fixed"].weights if self.classical else None
+        return tables.effect_rows(self.posterior, self.studies, fixed, prob=prob, kind=kind)
+
+    def probability(self, statement: str) -> float:
+        """Return the posterior probability of a statement.
+
+        Parameters
+        ----------
+        statement : str
+            Comparisons of quantities with numbers or with one another, joined by ``and``, ``or``, ``not``:
+            ``"mu > 0 and tau < 0.03"``. Names that are no identifiers stand in backquotes.
+
+        Raises
+        ------
+        AnalysisError
+            If the statement cannot be read or names an unknown quantity.
+        """
+        return probability_of(self.posterior, statement)
+
+    def predict(self, newdata: Any = None, *, prob: float = 0.95, kind: str = "eti") -> pd.DataFrame:
+        """Return the mean effect and the effect in a new study at chosen values of the moderators.
+
+        Parameters
+        ----------
+        newdata : DataFrame, mapping or None
+            A column for each moderator; None where there are none.
+        prob, kind : float, str
+            As in `summary`.
+
+        Returns
+        -------
+        DataFrame
+            The values, then ``mode median mean sd lower upper`` of the mean effect, and ``new_lower
+            new_upper`` of the effect in a new study.
+
+        Raises
+        ------
+        AnalysisError, DataError
+            If a moderator is missing or a level was not in the data.
+        """
+        import pandas as pd
+
+        given, rows = self._design_rows(newdata)
+        mean = tables.distribution_rows(self.posterior.at(rows, new_study=False), prob=prob, kind=kind)
+        new = tables.distribution_rows(self.posterior.at(rows, new_study=True), prob=prob, kind=kind)
+        columns = [
+            {**one, "new_lower": two["lower"], "new_upper": two["upper"]}
+            for one, two in zip(mean, new, strict=True)
+        ]
+        return pd.concat([pd.DataFrame(given), pd.DataFrame(columns)], axis=1)
+
+    def _design_rows(self, newdata: Any) -> tuple[dict[str, Any], Floats]:
+        from bayesmeta.tables import Table
+
+        if newdata is None:
+            if not self.problem.is_pooled:
+                raise AnalysisError(
+                    f"predict needs the values of the moderators in '{self.model.mods}'; give newdata"
+                )
+            return {}, np.ones((1, 1))
+        table = Table.of(newdata)
+        return dict(table.columns), self.design.rows(table.columns)
+
+    def compare(self, *, prob: float = 0.95, kind: str = "eti") -> pd.DataFrame:
+        """Return fixed effect, DL, PM, REML, REML with Knapp-Hartung and the posterior side by side.
+
+        Columns ``estimate se lower upper p tau tau_lower tau_upper I2 pi_lower pi_upper``; for the
+        posterior, `estimate` is the median and `se` the standard deviation.
+        """
+        import pandas as pd
+
+        rows = tables.compare_rows(self.posterior, self.classical, prob=prob, kind=kind)
+        return pd.DataFrame(rows).set_index(["method", "quantity"])
+
+    def draws(self, n: int = 4000, *, seed: int | None = None) -> xr.Dataset:
+        """Return draws of every quantity: independent ones from an exact fit, chosen ones from NUTS.
+
+        Raises
+        ------
+        AnalysisError
+            If NUTS made fewer draws than are asked for.
+        """
+        from bayesmeta.results.tree import draws_dataset
+
+        return draws_dataset(self.posterior.draws(n, np.random.default_rng(seed)), self.problem)
+
+    @cached_property
+    def tree(self) -> xr.DataTree:
+        """The fit in the ArviZ schema; an exact fit becomes four chains of 1,000 independent draws."""
+        from bayesmeta.results.tree import fit_tree
+
+        return fit_tree(self)
+
+    def save(self, path: str) -> None:
+        """Write the fit as netCDF; `bayesmeta.load` reads it back.
+
+        Raises
+        ------
+        FileError
+            If the file cannot be written.
+        """
+        from bayesmeta.results.tree import save_tree
+
+        save_tree(self.tree, path)
+
+    def quantity(self, name: str, *, prob: float = 0.95, kind: str = "eti") -> tables.Row:
+        """Return mode, median, mean, sd, interval and error of one quantity, as in ``results.json``."""
+        row = tables.quantity_rows(self.posterior, [name], prob=prob, kind=kind)[name]
+        return row | {"error": self.error(name, prob=prob)}
+
+    def error(self, name: str, *, prob: float = 0.95) -> dict[str, float]:
+        """Return what is known of the numerical error of a quantity: Monte Carlo errors, or ``abs``."""
+        distribution = distribution_of(self.posterior, name)
+        if self.diagnostics is None:
+            error = getattr(getattr(self.posterior, "nodes", None), "error", 0.0)
+            quartiles = distribution.quantile(np.array([0.25, 0.75]))
+            return {"abs": float(error * (quartiles[1, 0] - quartiles[0, 0]))}
+        from bayesmeta.results.diagnostics import monte_carlo_error
+
+        return monte_carlo_error(distribution.values[:, :, 0], prob=prob)  # type: ignore[attr-defined]
+
+
+def _frame(rows: dict[str, tables.Row]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -1,0 +1,93 @@
+"""A fit as text for the terminal."""
+
+from __future__ import annotations
+
+from math import isnan
+from typing import TYPE_CHECKING
+
+from bayesmeta.errors import printable
+from bayesmeta.results.tables import summary_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bayesmeta.results.fit import Fit
+    from bayesmeta.results.tables import Row
+
+DIGITS = 4
+
+
+def number(value: float, digits: int = DIGITS) -> str:
+    """Return a number with a few significant digits, a minus sign, and "does not exist" for NaN."""
+    return "does not exist" if isnan(value) else f"{value:.{digits}g}".replace("-", "−")
+
+
+def text_table(rows: Mapping[str, Row], *, corner: str = "") -> str:
+    """Return rows of numbers as aligned text.
+
+    Parameters
+    ----------
+    rows : mapping of str to mapping of str to float
+        Name of each row and its cells.
+    corner : str
+        What stands above the names.
+    """
+    columns = list(next(iter(rows.values())))
+    cells = [[corner, *columns]]
+    cells += [[printable(name), *(number(row[column]) for column in columns)] for name, row in rows.items()]
+    widths = [max(len(line[j]) for line in cells) for j in range(len(columns) + 1)]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]
+        )
+        for line in cells
+    )
+
+
+def priors_text(fit: Fit) -> str:
+    """Return the priors in force, each default marked."""
+    priors = fit.priors
+    parts = [f"mu ~ {priors.mu}{_default(fit, 'mu')}"]
+    slopes = {
+        name: prior
+        for name, prior, mean in zip(fit.design.names, priors.beta, fit.design.is_mean, strict=True)
+        if not mean
+    }
+    if len(set(map(str, slopes.values()))) == 1:
+        parts.append(f"beta ~ {next(iter(slopes.values()))}{_default(fit, 'beta')}")
+    else:
+        parts += [f"{name} ~ {prior}{_default(fit, 'beta')}" for name, prior in slopes.items()]
+    parts.append(f"{priors.tau_on} ~ {priors.tau}{_default(fit, 'tau')}")
+    return ", ".join(parts)
+
+
+def _default(fit: Fit, name: str) -> str:
+    return " (default)" if name in fit.priors.defaults else ""
+
+
+def method_text(fit: Fit) -> str:
+    """Return how the posterior was found."""
+    if fit.diagnostics is None:
+        error = getattr(getattr(fit.posterior, "nodes", None), "error", 0.0)
+        return f"exact integration, two node sets agree to {error:.0e} sd"
+    settings = fit.posterior.sampled.settings  # type: ignore[attr-defined]
+    drawn = f"{settings['chains']:.0f} chains of {settings['draws']:.0f} draws"
+    return f"NUTS, {drawn}, seed {fit.seed}: {fit.status}"
+
+
+def fit_text(fit: Fit, *, prob: float = 0.95, kind: str = "eti") -> str:
+    """Return the summary of a fit for the terminal."""
+    studies = fit.problem.studies
+    scale = f"{studies.analysis_label}{f' ({studies.units})' if studies.units else ''}"
+    name = {"eti": "equal-tailed", "hdi": "shortest"}[kind]
+    lines = [
+        f"{scale}: {studies.k} studies, mods '{fit.model.mods}', {fit.model.likelihood} likelihood",
+        f"Priors: {priors_text(fit)}",
+        f"Method: {method_text(fit)}",
+        "",
+        text_table(summary_rows(fit.posterior, prob=prob, kind=kind)),
+        "",
+        f"Intervals are {100 * prob:g} % {name}.",
+    ]
+    lines += [f"Warning [{identifier}]: {text}" for identifier, text in fit.warnings]
+    return "\n".join(lines)
