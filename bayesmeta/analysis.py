@@ -1,17 +1,17 @@
-"""`Analysis`: what an analysis file says, as one frozen value; every mistake in the file is named with its line."""
+"""`Analysis`: what an analysis file says, as one frozen value; every mistake in it is named with its line."""
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass, field, fields
+from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from bayesmeta.analysis_entries import EntryError
+from bayesmeta.analysis_messages import entry_faults, table_name, text_faults
 from bayesmeta.analysis_options import (
     SCHEMA_VERSION,
     DataOptions,
@@ -30,60 +30,17 @@ from bayesmeta.analysis_options import (
     plain,
 )
 from bayesmeta.errors import AnalysisError, FileError, printable, suggest
-from bayesmeta.tables import UNPRINTABLE
-from bayesmeta.tomlfile import read_toml, toml_text
+from bayesmeta.tomlfile import parse_toml, read_toml, toml_text
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
+    from bayesmeta.analysis_messages import Fault
     from bayesmeta.model import Model
     from bayesmeta.tomlfile import Place, TomlFile
 
 __all__ = ["Analysis", "list_analyses", "load_analysis", "parse_analysis", "to_toml"]
-
-LONGEST_SHOWN = 60
-
-TABLES: Mapping[tuple[str, ...], type] = {
-    (): Document,
-    ("analysis",): Header,
-    ("data",): DataOptions,
-    ("model",): ModelOptions,
-    ("model", "priors"): PriorOptions,
-    ("engine",): EngineOptions,
-    ("interval",): IntervalOptions,
-    ("regressions",): Regression,
-    ("regressions", "priors"): PriorOptions,
-    ("subgroups",): Subgroup,
-    ("sensitivity",): SensitivityOptions,
-    ("expected",): Expected,
-    ("report",): ReportOptions,
-    ("figures",): FigureOptions,
-}
-"""Every table of an analysis file."""
-
-LISTS = ("regressions", "subgroups", "expected")
-"""Tables that may stand several times."""
-
-MUST = {
-    "string_type": "must be text",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "bool_type": "must be true or false",
-    "tuple_type": "must be a list",
-    "finite_number": "must be finite",
-    "dataclass_type": "must be a table",
-    "dataclass_exact_type": "must be a table",
-    "string_too_short": "must not be empty",
-    "greater_than": "must be > {gt:g}",
-    "greater_than_equal": "must be >= {ge:g}",
-    "less_than": "must be < {lt:g}",
-    "less_than_equal": "must be <= {le:g}",
-    "literal_error": "must be {expected}",
-    "too_long": "must have at most {max_length} entries",
-}
-"""What an entry must be, by pydantic's name of the mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +186,6 @@ def parse_analysis(text: str, *, source: str = "analysis.toml") -> Analysis:
     AnalysisError
         Naming every mistake, with its line.
     """
-    from bayesmeta.tomlfile import parse_toml
-
     return _analysis(
         parse_toml(text.encode("utf-8", "replace"), source=source), path=None, allow_outside=False
     )
@@ -270,14 +225,14 @@ def _find(path_or_name: str | os.PathLike[str]) -> Path:
 
 
 def _shipped() -> Path:
-    """Return the folder of the shipped analyses: within the package when installed, beside it in a checkout."""
+    """Return the folder of the shipped analyses: in the package when installed, beside it in a checkout."""
     package = Path(str(resources.files("bayesmeta")))
     inside, beside = package / "models", package.parent / "models"
     return inside if inside.is_dir() or not (package.parent / "pyproject.toml").is_file() else beside
 
 
 def _analysis(file: TomlFile, *, path: Path | None, allow_outside: bool) -> Analysis:
-    faults = list(_text_faults(file.content, ()))
+    faults = list(text_faults(file.content))
     document = None
     try:
         document = TypeAdapter(Document).validate_json(
@@ -285,7 +240,7 @@ def _analysis(file: TomlFile, *, path: Path | None, allow_outside: bool) -> Anal
         )
     except ValidationError as error:
         for mistake in error.errors(include_url=False, include_input=False):
-            faults += _faults(mistake, file.content)
+            faults += entry_faults(mistake, file.content)
     if document is not None and not faults:
         sections = {part.name: getattr(document, part.name) for part in fields(Document)}
         header = sections.pop("analysis")
@@ -294,13 +249,8 @@ def _analysis(file: TomlFile, *, path: Path | None, allow_outside: bool) -> Anal
         faults = list(_model_faults(analysis))
         if not faults:
             return analysis
-    places = sorted({(_line(file, place), sentence): place for place, sentence in faults}.items())
-    raise AnalysisError([f"{file.where(place)}: {sentence}" for (_, sentence), place in places])
-
-
-def _line(file: TomlFile, place: Place) -> int:
-    where = file.where(place).removeprefix(file.source).removeprefix(":")
-    return int(where or 0)
+    found = {(file.line(place), sentence): f"{file.where(place)}: {sentence}" for place, sentence in faults}
+    raise AnalysisError([found[key] for key in sorted(found)])
 
 
 def _dated(value: object) -> dict[str, str]:
@@ -308,123 +258,16 @@ def _dated(value: object) -> dict[str, str]:
     return {"date": str(value)}
 
 
-def _text_faults(value: object, place: Place) -> Iterator[tuple[Place, str]]:
-    if isinstance(value, str) and UNPRINTABLE.search(value):
-        yield place, _about(place, "must not hold control characters")
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield from _text_faults(item, (*place, key))
-
-
-def _model_faults(analysis: Analysis) -> Iterator[tuple[Place, str]]:
+def _model_faults(analysis: Analysis) -> Iterator[Fault]:
     """Yield what only shows when the entries of a model are put together."""
-    tasks = [(("model",), analysis.main_model)]
+    yield from _complaints(("model",), analysis.main_model)
     for index, regression in enumerate(analysis.regressions):
-        tasks.append((("regressions", index), lambda chosen=regression: analysis.regression_model(chosen)))  # type: ignore[misc]
-    for place, build in tasks:
-        try:
-            build()
-        except AnalysisError as error:
-            for sentence in error.messages:
-                yield place, f"{_table(place)} {sentence}"
+        yield from _complaints(("regressions", index), partial(analysis.regression_model, regression))
 
 
-def _faults(mistake: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
-    place: Place = tuple(mistake["loc"])
-    cause = mistake.get("ctx", {}).get("error")
-    if isinstance(cause, EntryError):
-        for key, sentence in cause.faults:
-            yield (*place, key), _about((*place, key), _with_got(sentence, content, (*place, key)))
-    elif isinstance(cause, AnalysisError):
-        for sentence in cause.messages:
-            yield place, _about(place, sentence)
-    elif mistake["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
-        yield place, _unknown(place)
-    elif mistake["type"] in {"missing", "missing_argument"}:
-        yield place[:-1], _needed(place)
-    else:
-        sentence = str(cause) if cause is not None else _must(mistake, _raw(content, place))
-        yield place, _about(place, _with_got(sentence, content, place))
-
-
-def _must(mistake: Mapping[str, Any], raw: object) -> str:
-    template = MUST.get(mistake["type"])
-    if template is None:
-        return f"is wrong: {printable(str(mistake['msg'])).lower()}"
-    context = mistake.get("ctx", {})
-    sentence = template.format(**context)
-    if mistake["type"] == "literal_error" and isinstance(raw, str):
-        known = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
-        nearest = difflib.get_close_matches(raw, known, n=1)
-        return f"{sentence}; got {_shown(raw)}" + (f"; did you mean '{nearest[0]}'?" if nearest else "")
-    return sentence
-
-
-def _with_got(sentence: str, content: Mapping[str, Any], place: Place) -> str:
-    needs = sentence.startswith("must") and "; got " not in sentence
-    return f"{sentence}; got {_shown(_raw(content, place))}" if needs else sentence
-
-
-def _unknown(place: Place) -> str:
-    key = str(place[-1])
-    kind = TABLES.get(_names(place[:-1]))
-    known = [part.name for part in fields(kind)] if kind is not None else []
-    what = "key" if place[:-1] else "table"
-    return f"{_table(place[:-1])} unknown {what} '{printable(key)}'{suggest(key, known)}".strip()
-
-
-def _needed(place: Place) -> str:
-    if len(place) == 1:
-        return f"the table [{place[0]}] is missing"
-    return f"{_table(place[:-1])} needs '{place[-1]}'"
-
-
-def _about(place: Place, sentence: str) -> str:
-    names = _names(place)
-    end = max((end for end in range(len(names)) if names[:end] in TABLES), default=0)
-    inside = place[_position(place, end) :]
-    entry = ".".join(str(part) for part in inside if isinstance(part, str))
-    entry += "".join(f"[{part + 1}]" for part in inside if isinstance(part, int))
-    joint = " " if sentence.startswith(("must", "is wrong")) else ": "
-    return f"{_table(place[: _position(place, end)])} {printable(entry)}{joint}{sentence}".strip()
-
-
-def _position(place: Place, names: int) -> int:
-    """Return how many steps of a place its first `names` names take, positions in lists included."""
-    steps = 0
-    for count in range(names):
-        steps += 1
-        if count == 0 and place[0] in LISTS and len(place) > 1 and isinstance(place[1], int):
-            steps += 1
-    return steps
-
-
-def _names(place: Place) -> tuple[str, ...]:
-    return tuple(part for part in place if isinstance(part, str))
-
-
-def _table(place: Place) -> str:
-    names = ".".join(_names(place))
-    return f"[[{names}]]" if names in LISTS else f"[{names}]" if names else ""
-
-
-def _raw(content: object, place: Place) -> object:
-    for part in place:
-        try:
-            content = content[part]  # type: ignore[index]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return content
-
-
-def _shown(raw: object) -> str:
-    if isinstance(raw, bool):
-        return "true" if raw else "false"
-    if raw is None:
-        return "nothing"
-    if isinstance(raw, dict):
-        return "a table"
-    if isinstance(raw, list):
-        return "a list" if len(raw) < 100 else f"a list of {len(raw)}"
-    text = printable(f"'{raw}'" if isinstance(raw, str) else str(raw))
-    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
+def _complaints(place: Place, build: Callable[[], Model]) -> Iterator[Fault]:
+    try:
+        build()
+    except AnalysisError as error:
+        for sentence in error.messages:
+            yield place, f"{table_name(place)} {sentence}"

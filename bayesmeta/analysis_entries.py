@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo  # noqa: TC002
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from bayesmeta.errors import AnalysisError
 
@@ -45,31 +45,41 @@ def model_entry(name: str) -> AfterValidator:
     """Return the rule that `bayesmeta.model.Model` has for one of its fields."""
 
     def check(value: Any) -> Any:
-        _accepted(**{name: dict(value) if isinstance(value, tuple) else value})
+        _accepted(**{name: value})
         return value
 
     return AfterValidator(check)
 
 
-def _pairs(value: object) -> object:
-    if not isinstance(value, dict):
+def _beta(value: object) -> object:
+    if not isinstance(value, str | dict):
+        raise ValueError("must be a prior such as 'Normal(0, 1)', or a table of priors by coefficient")
+    if isinstance(value, str):
+        _accepted(beta=value)
         return value
-    wrong = [(key, f"must be text; got {item!r}") for key, item in value.items() if not isinstance(item, str)]
-    if wrong:
-        raise EntryError(wrong)
+    faults = [fault for name, prior in value.items() for fault in _coefficient_faults(name, prior)]
+    if faults:
+        raise EntryError(faults)
     return tuple(value.items())
 
 
-def _text_or_pairs(value: object) -> object:
-    if not isinstance(value, str | dict):
-        raise ValueError("must be a prior such as 'Normal(0, 1)', or a table of priors by coefficient")
-    return _pairs(value)
+def _coefficient_faults(name: str, prior: object) -> list[tuple[str, str]]:
+    if not isinstance(prior, str):
+        return [(name, "must be text")]
+    try:
+        _accepted(beta={name: prior})
+    except AnalysisError as error:
+        return [(name, sentence) for sentence in error.messages]
+    return []
 
 
-def _all_pairs(value: object) -> object:
+def _columns(value: object) -> object:
     if not isinstance(value, dict):
         raise ValueError('must be a table such as { yi = "effect", sei = "se" }')
-    return _pairs(value)
+    wrong = [name for name, column in value.items() if not isinstance(column, str)]
+    if wrong:
+        raise EntryError([(name, "must be text") for name in wrong])
+    return tuple(value.items())
 
 
 def _measure(name: str) -> str:
@@ -107,13 +117,13 @@ Probability = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Title = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[str, ...], Field(max_length=LONGEST_LIST)]
-Columns = Annotated[Pairs, BeforeValidator(_all_pairs)]
+Columns = Annotated[Pairs, BeforeValidator(_columns)]
 Measure = Annotated[str, AfterValidator(_measure)]
 Measures = Annotated[tuple[Measure, ...], Field(max_length=20)]
 DataFile = Annotated[str, AfterValidator(_beneath)]
 Formula = Annotated[str, model_entry("mods")]
 LocationPrior = Annotated[str, model_entry("mu")]
 ScalePrior = Annotated[str, model_entry("tau")]
-BetaPrior = Annotated[str | Pairs | None, BeforeValidator(_text_or_pairs), model_entry("beta")]
+BetaPrior = Annotated[str | Pairs | None, BeforeValidator(_beta)]
 Name = Annotated[str, AfterValidator(_name)]
 Quantity = Annotated[str, AfterValidator(_quantity)]

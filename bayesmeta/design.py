@@ -328,9 +328,7 @@ def _notes(formula: Formula, learned: Mapping[str, Column], X: Floats) -> tuple[
             notes += _factor_notes(factor, learned[factor.name])
     singular = np.linalg.svd(X / np.linalg.norm(X, axis=0), compute_uv=False)
     if singular[0] > CONDITION * singular[-1]:
-        notes.append(
-            ("near-collinear", "the moderators nearly determine one another: vague coefficients")
-        )
+        notes.append(("near-collinear", "the moderators nearly determine one another: vague coefficients"))
     return tuple(dict.fromkeys(notes))
 
 

@@ -56,12 +56,15 @@ class TomlFile(NamedTuple):
     sha256: str
     """SHA-256 of the file, in hexadecimal."""
 
+    def line(self, place: Place) -> int:
+        """Return the line of a place, or of the nearest place around it; 0 when there is none."""
+        known = (self.lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in self.lines)
+        return next(known, 0)
+
     def where(self, place: Place) -> str:
-        """Return ``"file.toml:14"`` for a place, or for the nearest place around it."""
-        for end in range(len(place), 0, -1):
-            if place[:end] in self.lines:
-                return f"{self.source}:{self.lines[place[:end]]}"
-        return self.source
+        """Return ``"file.toml:14"`` for a place; only the name of the file when no line is known."""
+        line = self.line(place)
+        return f"{self.source}:{line}" if line else self.source
 
 
 def read_toml(path: str | os.PathLike[str]) -> TomlFile:
@@ -109,16 +112,12 @@ def parse_toml(content: bytes, *, source: str, sha256: str = "") -> TomlFile:
     if _LONG_KEY.search(text):
         raise too_deep
     try:
-        tables = tomllib.loads(text)
+        tables = _loaded(text, source)
         if _depth(tables) > DEEPEST:
             raise too_deep
         return TomlFile(tables, _Scanner(text).lines(), source, sha256)
     except RecursionError:
         raise too_deep from None
-    except AnalysisError:
-        raise
-    except ValueError as error:
-        raise AnalysisError(_syntax_error(str(error), source, text)) from error
 
 
 def toml_text(content: Mapping[str, object]) -> str:
@@ -139,11 +138,52 @@ def toml_text(content: Mapping[str, object]) -> str:
     return "\n\n".join("\n".join(lines) for lines in _tables(content, ())) + "\n"
 
 
-def _syntax_error(message: str, source: str, text: str) -> str:
+def _loaded(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        joined, lines = _joined(text)
+        if joined == text:
+            raise AnalysisError(_syntax_error(str(error), source, lines)) from error
+    try:
+        return tomllib.loads(joined)
+    except ValueError as error:
+        raise AnalysisError(_syntax_error(str(error), source, lines)) from error
+
+
+def _joined(text: str) -> tuple[str, list[int]]:
+    """Return the text with each inline table on one line, and the line that each of its lines came from.
+
+    TOML 1.1 lets inline tables go over several lines and end with a comma; the standard library does not.
+    """
+    pieces: list[str] = []
+    lines, line, depth = [1], 1, 0
+    for match in _TOKEN.finditer(text):
+        piece = match[0]
+        breaks = piece.count("\n")
+        line += breaks
+        depth = max(depth + (piece == "{") - (piece == "}"), 0)
+        if depth and (piece == "\n" or piece.startswith("#")):
+            continue
+        if piece == "}":
+            _drop_comma(pieces)
+        pieces.append(piece)
+        lines += range(line - breaks + 1, line + 1)
+    return "".join(pieces), lines
+
+
+def _drop_comma(pieces: list[str]) -> None:
+    while pieces and pieces[-1].isspace():
+        pieces.pop()
+    if pieces and pieces[-1] == ",":
+        pieces.pop()
+
+
+def _syntax_error(message: str, source: str, lines: list[int]) -> str:
     match = _POSITION.match(message)
     if match is None:
         return f"{source}: not TOML: {printable(message)}"
-    line = match[2] or str(text.count("\n") + 1)
+    line = lines[min(int(match[2]), len(lines)) - 1] if match[2] else lines[-1]
     return f"{source}:{line}: not TOML: {_MEANINGS.get(match[1], printable(match[1]).lower())}"
 
 
