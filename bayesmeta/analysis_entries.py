@@ -88,6 +88,12 @@ def _measure(name: str) -> str:
     return find_measure(name).name
 
 
+def _dataset(name: str) -> str:
+    from bayesmeta.datasets import find_dataset
+
+    return find_dataset(name).name
+
+
 def _name(text: str) -> str:
     if not NAME.fullmatch(text):
         raise ValueError("must be 1 to 60 letters, digits, '_' or '-'")
@@ -120,6 +126,7 @@ Texts = Annotated[tuple[str, ...], Field(max_length=LONGEST_LIST)]
 Columns = Annotated[Pairs, BeforeValidator(_columns)]
 Measure = Annotated[str, AfterValidator(_measure)]
 Measures = Annotated[tuple[Measure, ...], Field(max_length=20)]
+Dataset = Annotated[str, AfterValidator(_dataset)]
 DataFile = Annotated[str, AfterValidator(_beneath)]
 Formula = Annotated[str, model_entry("mods")]
 LocationPrior = Annotated[str, model_entry("mu")]

@@ -16,6 +16,7 @@ from bayesmeta.analysis_entries import (
     BetaPrior,
     Columns,
     DataFile,
+    Dataset,
     EntryError,
     Formula,
     LocationPrior,
@@ -69,7 +70,7 @@ class DataOptions(Section):
 
     measure: Measure
     columns: Columns
-    dataset: str | None = None
+    dataset: Dataset | None = None
     file: DataFile | None = None
     slab: str | None = None
     also: Measures = ()

@@ -10,8 +10,8 @@ doi:10.18637/jss.v093.i06 (all of these priors)
 Berger JO, Deely J (1988). A Bayesian approach to ranking and selection of related means. J Am Stat Assoc
 83:364-373. doi:10.1080/01621459.1988.10478606
 Daniels MJ (1999). A prior for the variance in hierarchical models. Can J Stat 27:567-578. doi:10.2307/3316112
-DuMouchel W, Normand SL (2000). Computer-modeling and graphical strategies for meta-analysis. In: Meta-Analysis
-in Medicine and Health Policy. Dekker.
+DuMouchel W, Normand SL (2000). Computer-modeling and graphical strategies for meta-analysis. In: Meta-
+Analysis in Medicine and Health Policy. Dekker.
 Spiegelhalter DJ, Abrams KR, Myles JP (2004). Bayesian Approaches to Clinical Trials. Wiley, section 5.7.3.
 """
 
@@ -26,11 +26,11 @@ from scipy import optimize
 
 from bayesmeta.arrays import readonly
 from bayesmeta.errors import PriorError
-from bayesmeta.priors.core import Prior
 from bayesmeta.priors.scale import PositivePrior
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
+    from bayesmeta.priors.core import Prior
 
 
 @dataclass(frozen=True, slots=True)

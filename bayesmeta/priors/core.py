@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import inf, isfinite
 from typing import TYPE_CHECKING, ClassVar
 
@@ -30,6 +30,10 @@ class Prior:
     """Whether parameters are printed with their names."""
     proper: ClassVar[bool] = True
     """Whether the density integrates to 1; an improper one has the stated constant."""
+    in_units: ClassVar[frozenset[str]] = frozenset()
+    """Parameters in the units of the quantity."""
+    in_inverse_units: ClassVar[frozenset[str]] = frozenset()
+    """Parameters in one over the units of the quantity."""
 
     def __post_init__(self) -> None:
         for part in fields(self):
@@ -86,6 +90,12 @@ class Prior:
     def quantile(self, p: Floats) -> Floats:
         """Return the values below which the probabilities are `p`."""
         raise NotImplementedError
+
+    def rescaled(self, unit: float) -> Prior:
+        """Return the prior of the quantity measured in another unit, so that 1 becomes ``1 / unit``."""
+        divided = {name: getattr(self, name) / unit for name in self.in_units}
+        multiplied = {name: getattr(self, name) * unit for name in self.in_inverse_units}
+        return replace(self, **divided, **multiplied)
 
     def sample(self, size: int, rng: np.random.Generator) -> Floats:
         """Return `size` independent draws.

@@ -22,6 +22,7 @@ HALF_LOG_2PI = 0.5 * log(2 * pi)
 class Normal(Prior):
     """Normal distribution with mean mu and standard deviation sigma."""
 
+    in_units: ClassVar[frozenset[str]] = frozenset({"mu", "sigma"})
     positive: ClassVar[frozenset[str]] = frozenset({"sigma"})
     mu: float
     sigma: float
@@ -41,6 +42,7 @@ class Normal(Prior):
 class StudentT(Prior):
     """Student's t distribution with nu degrees of freedom, location mu and scale sigma."""
 
+    in_units: ClassVar[frozenset[str]] = frozenset({"mu", "sigma"})
     positive: ClassVar[frozenset[str]] = frozenset({"nu", "sigma"})
     keywords: ClassVar[bool] = True
     nu: float
@@ -66,6 +68,7 @@ class StudentT(Prior):
 class Cauchy(Prior):
     """Cauchy distribution with location alpha and scale beta."""
 
+    in_units: ClassVar[frozenset[str]] = frozenset({"alpha", "beta"})
     positive: ClassVar[frozenset[str]] = frozenset({"beta"})
     alpha: float
     beta: float
@@ -91,6 +94,7 @@ class Cauchy(Prior):
 class Laplace(Prior):
     """Double exponential distribution with location mu and scale b."""
 
+    in_units: ClassVar[frozenset[str]] = frozenset({"mu", "b"})
     positive: ClassVar[frozenset[str]] = frozenset({"b"})
     mu: float
     b: float
@@ -112,6 +116,7 @@ class Laplace(Prior):
 class Uniform(Prior):
     """Uniform distribution between lower and upper."""
 
+    in_units: ClassVar[frozenset[str]] = frozenset({"lower", "upper"})
     lower: float
     upper: float
 

@@ -30,6 +30,7 @@ class PositivePrior(Prior):
 class HalfNormal(PositivePrior):
     """Absolute value of a normal variable with mean 0 and standard deviation sigma."""
 
+    in_units: ClassVar[frozenset[str]] = frozenset({"sigma"})
     positive: ClassVar[frozenset[str]] = frozenset({"sigma"})
     sigma: float
 
@@ -48,6 +49,7 @@ class HalfNormal(PositivePrior):
 class HalfCauchy(PositivePrior):
     """Absolute value of a Cauchy variable with location 0 and scale beta."""
 
+    in_units: ClassVar[frozenset[str]] = frozenset({"beta"})
     positive: ClassVar[frozenset[str]] = frozenset({"beta"})
     beta: float
 
@@ -70,6 +72,7 @@ class HalfCauchy(PositivePrior):
 class HalfStudentT(PositivePrior):
     """Absolute value of a t variable with nu degrees of freedom, location 0 and scale sigma."""
 
+    in_units: ClassVar[frozenset[str]] = frozenset({"sigma"})
     positive: ClassVar[frozenset[str]] = frozenset({"nu", "sigma"})
     keywords: ClassVar[bool] = True
     nu: float
@@ -95,6 +98,7 @@ class HalfStudentT(PositivePrior):
 class Exponential(PositivePrior):
     """Exponential distribution with rate lam."""
 
+    in_inverse_units: ClassVar[frozenset[str]] = frozenset({"lam"})
     positive: ClassVar[frozenset[str]] = frozenset({"lam"})
     lam: float
 
@@ -120,6 +124,9 @@ class LogNormal(PositivePrior):
     def regular(self) -> bool:
         return False
 
+    def rescaled(self, unit: float) -> LogNormal:
+        return LogNormal(self.mu - log(unit), self.sigma)
+
     def logpdf(self, x: Floats) -> Floats:
         log_x = _log(x)
         z = (log_x - self.mu) / self.sigma
@@ -136,6 +143,7 @@ class LogNormal(PositivePrior):
 class Gamma(PositivePrior):
     """Gamma distribution with shape alpha and rate beta."""
 
+    in_inverse_units: ClassVar[frozenset[str]] = frozenset({"beta"})
     positive: ClassVar[frozenset[str]] = frozenset({"alpha", "beta"})
     keywords: ClassVar[bool] = True
     alpha: float
@@ -161,6 +169,7 @@ class Gamma(PositivePrior):
 class InverseGamma(PositivePrior):
     """Reciprocal of a gamma variable with shape alpha and rate beta."""
 
+    in_units: ClassVar[frozenset[str]] = frozenset({"beta"})
     positive: ClassVar[frozenset[str]] = frozenset({"alpha", "beta"})
     keywords: ClassVar[bool] = True
     alpha: float
@@ -194,6 +203,7 @@ class InverseGamma(PositivePrior):
 class Weibull(PositivePrior):
     """Weibull distribution with shape alpha and scale beta."""
 
+    in_units: ClassVar[frozenset[str]] = frozenset({"beta"})
     positive: ClassVar[frozenset[str]] = frozenset({"alpha", "beta"})
     keywords: ClassVar[bool] = True
     alpha: float
@@ -218,6 +228,7 @@ class Weibull(PositivePrior):
 class Lomax(PositivePrior):
     """Lomax (shifted Pareto) distribution with shape alpha and the given scale."""
 
+    in_units: ClassVar[frozenset[str]] = frozenset({"scale"})
     positive: ClassVar[frozenset[str]] = frozenset({"alpha", "scale"})
     keywords: ClassVar[bool] = True
     alpha: float
@@ -242,6 +253,7 @@ class Lomax(PositivePrior):
 class Fixed(Prior):
     """All the probability at one value."""
 
+    in_units: ClassVar[frozenset[str]] = frozenset({"value"})
     value: float
 
     @property
@@ -314,6 +326,9 @@ class OfSquare(PositivePrior):
     @property
     def regular(self) -> bool:
         return self.square.regular
+
+    def rescaled(self, unit: float) -> OfSquare:
+        return OfSquare(self.square.rescaled(unit * unit))
 
     def logpdf(self, x: Floats) -> Floats:
         x = np.asarray(x)
