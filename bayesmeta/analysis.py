@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -231,11 +231,16 @@ def _shipped() -> Path:
     return inside if inside.is_dir() or not (package.parent / "pyproject.toml").is_file() else beside
 
 
+@cache
+def _reader() -> TypeAdapter[Document]:
+    return TypeAdapter(Document)
+
+
 def _analysis(file: TomlFile, *, path: Path | None, allow_outside: bool) -> Analysis:
     faults = list(text_faults(file.content))
     document = None
     try:
-        document = TypeAdapter(Document).validate_json(
+        document = _reader().validate_json(
             json.dumps(file.content, default=_dated), strict=True, context={"allow_outside": allow_outside}
         )
     except ValidationError as error:

@@ -15,6 +15,8 @@ QUANTITY = re.compile(r"[^.\[\]]+(?:\[[0-9]+\])?(?:\.[^.\[\]]+(?:\[[0-9]+\])?)*"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 type Pairs = tuple[tuple[str, str], ...]
+type Entry = str | tuple[str | int, ...]
+"""Name of an entry, or the steps that lead to it."""
 
 
 class EntryError(AnalysisError):
@@ -22,15 +24,15 @@ class EntryError(AnalysisError):
 
     Parameters
     ----------
-    faults : list of (str, str)
+    faults : list of (str or tuple, str)
         Entry and sentence.
     """
 
-    def __init__(self, faults: list[tuple[str, str]]) -> None:
+    def __init__(self, faults: list[tuple[Entry, str]]) -> None:
         self.faults = tuple(faults)
         super().__init__([sentence for _, sentence in faults])
 
-    def __reduce__(self) -> tuple[type[EntryError], tuple[list[tuple[str, str]]]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[type[EntryError], tuple[list[tuple[Entry, str]]]]:  # type: ignore[override]
         return EntryError, (list(self.faults),)
 
 
@@ -63,7 +65,7 @@ def _beta(value: object) -> object:
     return tuple(value.items())
 
 
-def _coefficient_faults(name: str, prior: object) -> list[tuple[str, str]]:
+def _coefficient_faults(name: str, prior: object) -> list[tuple[Entry, str]]:
     if not isinstance(prior, str):
         return [(name, "must be text")]
     try:

@@ -23,7 +23,7 @@ from bayesmeta.analysis_options import (
     Subgroup,
 )
 from bayesmeta.errors import AnalysisError, printable, suggest
-from bayesmeta.tables import UNPRINTABLE
+from bayesmeta.tables import UNPRINTABLE, number_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,10 +64,10 @@ MUST = {
     "dataclass_type": "must be a table",
     "dataclass_exact_type": "must be a table",
     "string_too_short": "must not be empty",
-    "greater_than": "must be > {gt:g}",
-    "greater_than_equal": "must be >= {ge:g}",
-    "less_than": "must be < {lt:g}",
-    "less_than_equal": "must be <= {le:g}",
+    "greater_than": "must be > {gt}",
+    "greater_than_equal": "must be >= {ge}",
+    "less_than": "must be < {lt}",
+    "less_than_equal": "must be <= {le}",
     "literal_error": "must be {expected}",
     "too_long": "must have at most {max_length} entries",
 }
@@ -108,8 +108,9 @@ def entry_faults(mistake: Mapping[str, Any], content: Mapping[str, Any]) -> Iter
     place: Place = tuple(mistake["loc"])
     cause = mistake.get("ctx", {}).get("error")
     if isinstance(cause, EntryError):
-        for key, sentence in cause.faults:
-            yield (*place, key), _about((*place, key), _with_got(sentence, content, (*place, key)))
+        for entry, sentence in cause.faults:
+            inner = (*place, *(entry if isinstance(entry, tuple) else (entry,)))
+            yield inner, _about(inner, _with_got(sentence, content, inner))
     elif isinstance(cause, AnalysisError):
         for sentence in cause.messages:
             yield place, _about(place, sentence)
@@ -127,7 +128,8 @@ def _must(mistake: Mapping[str, Any], raw: object) -> str:
     if template is None:
         return f"is wrong: {printable(str(mistake['msg'])).lower()}"
     context = mistake.get("ctx", {})
-    sentence = template.format(**context)
+    bounds = {name: number_text(float(context[name])) for name in ("gt", "ge", "lt", "le") if name in context}
+    sentence = template.format(**{**context, **bounds})
     if mistake["type"] == "literal_error" and isinstance(raw, str):
         known = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
         nearest = difflib.get_close_matches(raw, known, n=1)

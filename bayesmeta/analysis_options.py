@@ -17,6 +17,7 @@ from bayesmeta.analysis_entries import (
     Columns,
     DataFile,
     Dataset,
+    Entry,
     EntryError,
     Formula,
     LocationPrior,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 EFFECT_COLUMNS = ("yi", "sei", "vi", "ni")
 
-type Faults = list[tuple[str, str]]
+type Faults = list[tuple[Entry, str]]
 
 
 class Section:
@@ -191,7 +192,7 @@ class SensitivityOptions(Section):
     mu_priors: Annotated[tuple[LocationPrior, ...], Rule(max_length=100)] = ()
 
     def __post_init__(self) -> None:
-        faults = [*_repeated("tau_priors", self.tau_priors), *_repeated("mu_priors", self.mu_priors)]
+        faults = [*_repeated(self.tau_priors, "tau_priors"), *_repeated(self.mu_priors, "mu_priors")]
         if faults:
             raise EntryError(faults)
 
@@ -240,8 +241,8 @@ class Document(Section):
 
     def __post_init__(self) -> None:
         faults = [
-            *_repeated("regressions", [regression.name for regression in self.regressions]),
-            *_repeated("subgroups", [subgroup.by for subgroup in self.subgroups]),
+            *_repeated([regression.name for regression in self.regressions], "regressions", "name"),
+            *_repeated([subgroup.by for subgroup in self.subgroups], "subgroups", "by"),
         ]
         if faults:
             raise EntryError(faults)
@@ -269,9 +270,13 @@ def _default(part: Field[Any]) -> object:
     return part.default if part.default_factory is MISSING else part.default_factory()
 
 
-def _repeated(key: str, names: Sequence[str]) -> Faults:
-    seen = [name for place, name in enumerate(names) if name in names[:place]]
-    return [(key, f"'{name}' stands twice; give each one once") for name in dict.fromkeys(seen)]
+def _repeated(names: Sequence[str], *path: str) -> Faults:
+    """Return a fault for each name that stood before; `path` is the list, and where an item has its name."""
+    return [
+        ((path[0], place, *path[1:]), f"'{name}' stands twice; give each one once")
+        for place, name in enumerate(names)
+        if name in names[:place]
+    ]
 
 
 def _source_faults(data: DataOptions) -> Faults:

@@ -134,6 +134,8 @@ def find_dialect(text: str, *, source: str, delimiter: str | None, decimal: str 
         If there is doubt.
     """
     found = delimiter or _find_delimiter(text, source)
+    if found == decimal:
+        raise DataError(f"{source}: '{found}' separates the cells, so it cannot be the decimal mark too")
     return Dialect(found, decimal or _find_decimal(text, source, found))
 
 

@@ -232,12 +232,14 @@ class _Scanner:
         self.at += 1 + many
         place: Place = ()
         for part in outer:
+            self.found.setdefault((*place, part), line)
             place = self.current((*place, part))
         place = (*place, last)
+        self.found.setdefault(place, line)
         if many:
             self.tables[place] += 1
             place = self.current(place)
-        self.found.setdefault(place, line)
+            self.found[place] = line
         return place
 
     def current(self, place: Place) -> Place:

@@ -101,6 +101,12 @@ def test_002_two_possible_delimiters_are_refused_unless_one_fits_every_line(refu
     assert load("a;b (x, y)\n1;2\n") == {"a": [1.0], "b (x, y)": [2.0]}
 
 
+def test_002_a_decimal_comma_in_a_file_of_commas_is_refused(refusal):
+    assert refusal(PLAIN, decimal=",") == (
+        "studies.csv: ',' separates the cells, so it cannot be the decimal mark too"
+    )
+
+
 def test_tabs_and_bars_separate_too(load):
     assert load("a\tb\n1\t2.5\n") == {"a": [1.0], "b": [2.5]}
     assert load("a|b\n1|2.5\n") == {"a": [1.0], "b": [2.5]}

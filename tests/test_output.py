@@ -161,7 +161,7 @@ def test_a_file_a_link_and_a_bad_name_in_the_way_are_named(workplace):
 def test_odd_names_of_folders_work():
     for name in ("ü ö", "a\nb", "x" * 255, "-rf", ".hidden"):
         write_run(name)
-        assert Path(name, "manifest.json").is_file()
+        assert output.is_complete(Path(name))
 
 
 def test_a_link_within_a_run_is_refused(workplace):
@@ -174,8 +174,7 @@ def test_two_runs_into_one_folder_do_not_meet():
     with output_folder("out"):
         message = refusal("out")
     start = f"out: in use by process {os.getpid()} since "
-    assert message.startswith(start)
-    assert message[len(start) : len(start) + 4] == time.strftime("%Y", time.gmtime())
+    assert message.startswith(start + time.strftime("%Y", time.gmtime()))
     assert "; wait, choose another folder, or remove .lock-" in message
     write_run("out")
 
@@ -255,7 +254,6 @@ def test_a_run_stopped_at_any_moment_is_put_right_by_the_next(moment, workplace,
             patch.setattr(output, "_swap", interrupt)
         with pytest.raises(KeyboardInterrupt):
             write_run("out", "new")
-    assert len(names(workplace)) > 3
     with pytest.raises(ZeroDivisionError), output_folder("out"):
         raise ZeroDivisionError
     expected = {"seal": "old", "first rename": "old", "second rename": "new", "discard": "new"}[moment]

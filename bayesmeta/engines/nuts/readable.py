@@ -1,0 +1,171 @@
+"""The model as a PyMC model for people: named coordinates, the priors as they were written.
+
+The sampler of this package uses the same density in other coordinates (`bayesmeta.engines.nuts.plan`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmeta.engines.nuts.plan import TAU_FAMILIES
+from bayesmeta.errors import ModelError
+from bayesmeta.priors import (
+    Exponential,
+    Fixed,
+    Flat,
+    HalfCauchy,
+    HalfNormal,
+    HalfStudentT,
+    Lomax,
+    Uniform,
+)
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+    from bayesmeta.priors import Prior
+    from bayesmeta.problem import Problem
+
+
+def to_pymc(problem: Problem) -> pm.Model:
+    """Return the model of a problem, ready for `pymc.sample`.
+
+    Parameters
+    ----------
+    problem : Problem
+        Studies, model and priors.
+
+    Returns
+    -------
+    pymc.Model
+        Coordinates ``study`` and ``coefficient``; variables ``mu`` (without moderators) or ``beta``, ``tau``;
+        for the normal likelihood the observed ``y``, for counts ``baseline``, ``theta`` and the observed
+        events ``ai`` and ``ci``.
+
+    Raises
+    ------
+    ModelError
+        If PyMC has no such prior.
+
+    Notes
+    -----
+    With a normal likelihood the study effects are integrated out: ``y ~ N(X beta, v + tau^2)``. Given
+    coefficients and tau they are independent normal variables. tau is the absolute value of ``tau_signed``
+    where its density is finite at 0, because the boundary makes NUTS diverge on the log scale; the density of
+    tau is the one that was asked for.
+    """
+    import pymc as pm
+
+    if not isinstance(problem.priors.tau, TAU_FAMILIES):
+        raise ModelError(f"PyMC has no prior {problem.priors.tau} of tau; use a family such as HalfNormal")
+    coords = {"study": list(problem.studies.slab), "coefficient": list(problem.coefficients)}
+    with pm.Model(coords=coords) as model:
+        mean = _mean(problem)
+        tau = _tau(problem)
+        if problem.model.likelihood == "normal":
+            se = pm.Data("se", np.sqrt(problem.v), dims="study")
+            pm.Normal("y", mean, pm.math.sqrt(se**2 + tau**2), observed=problem.y, dims="study")
+        else:
+            _counts(problem, mean, tau)
+    return model
+
+
+def _mean(problem: Problem) -> Any:
+    """Add the coefficients and return the (k,) mean effects of the studies."""
+    import pymc as pm
+
+    if problem.is_pooled:
+        return _distribution("mu", [problem.priors.mu]) * np.ones(problem.k)
+    X = pm.Data("X", problem.X_prior, dims=("study", "coefficient"))
+    plain = np.array_equal(problem.transform, np.eye(problem.p))
+    families = {type(prior) for prior in problem.priors.beta}
+    if len(families) == 1:
+        b = _distribution("beta" if plain else "beta_centred", problem.priors.beta, dims="coefficient")
+    else:
+        named = zip(problem.coefficients, problem.priors.beta, strict=True)
+        b = pm.math.stack([_distribution(f"prior[{name}]", [prior]) for name, prior in named])
+    if not plain or len(families) > 1:
+        pm.Deterministic("beta", pm.math.dot(problem.transform, b), dims="coefficient")
+    return pm.math.dot(X, b)
+
+
+def _distribution(name: str, priors: Any, *, dims: str | None = None) -> Any:
+    """Add a variable with priors of one family; with `dims` a vector."""
+    import pymc as pm
+
+    family = getattr(pm, type(priors[0]).__name__)
+    parts = {part: np.array([getattr(prior, part) for prior in priors]) for part in asdict(priors[0])}
+    if dims is None:
+        return family(name, **{part: np.float64(values[0]) for part, values in parts.items()})
+    return family(name, **parts, dims=dims)
+
+
+def _tau(problem: Problem) -> Any:
+    """Add tau and return it."""
+    import pymc as pm
+
+    prior, on_square = problem.priors.tau, problem.priors.tau_on == "tau2"
+    if isinstance(prior, Fixed):
+        value = prior.value**0.5 if on_square else prior.value
+        return pm.Deterministic("tau", pm.math.constant(np.float64(value)))
+    if on_square:
+        return pm.Deterministic("tau", pm.math.sqrt(_positive("tau2", prior)))
+    signed = _signed("tau_signed", prior)
+    return _positive("tau", prior) if signed is None else pm.Deterministic("tau", pm.math.abs(signed))
+
+
+def _signed(name: str, prior: Prior) -> Any:
+    """Add the even continuation of a density that is finite at 0; None for the others."""
+    import pymc as pm
+
+    match prior:
+        case HalfNormal(sigma):
+            return pm.Normal(name, 0.0, np.float64(sigma))
+        case HalfCauchy(beta):
+            return pm.Cauchy(name, 0.0, np.float64(beta))
+        case HalfStudentT(nu, sigma):
+            return pm.StudentT(name, nu=np.float64(nu), mu=0.0, sigma=np.float64(sigma))
+        case Exponential(lam):
+            return pm.Laplace(name, 0.0, np.float64(1 / lam))
+        case Uniform(0.0, upper):
+            return pm.Uniform(name, np.float64(-upper), np.float64(upper))
+        case Lomax(alpha, scale):
+            signed = pm.Flat(name)
+            density = -np.float64(alpha + 1) * pm.math.log1p(pm.math.abs(signed) / np.float64(scale))
+            pm.Potential(f"{name}_prior", density)
+            return signed
+        case Flat():
+            return pm.Flat(name)
+    return None
+
+
+def _positive(name: str, prior: Prior) -> Any:
+    """Add a positive variable with the given prior."""
+    import pymc as pm
+
+    if isinstance(prior, Lomax):
+        value = pm.HalfFlat(name)
+        density = -np.float64(prior.alpha + 1) * pm.math.log1p(value / np.float64(prior.scale))
+        pm.Potential(f"{name}_prior", density)
+        return value
+    return pm.HalfFlat(name) if isinstance(prior, Flat) else _distribution(name, [prior])
+
+
+def _counts(problem: Problem, mean: Any, tau: Any) -> None:
+    """Add the events of both groups, with non-centred study effects."""
+    import pymc as pm
+
+    baseline = _baseline(problem)
+    standard = pm.Normal("theta_standardised", 0.0, 1.0, dims="study")
+    theta = pm.Deterministic("theta", mean + tau * standard, dims="study")
+    arms = problem.studies.arms
+    for events, others, logit in (("ai", "bi", baseline + theta), ("ci", "di", baseline)):
+        n = (arms[events] + arms[others]).astype(np.int64)
+        pm.Binomial(events, n=n, logit_p=logit, observed=arms[events].astype(np.int64), dims="study")
+
+
+def _baseline(problem: Problem) -> Any:
+    return _distribution("baseline", [problem.model.baseline] * problem.k, dims="study")
