@@ -372,7 +372,7 @@ def test_a_file_that_is_too_large_or_too_deep_is_refused(tmp_path):
     deep = "a.toml: tables and keys must not be nested more than 16 deep"
     assert refusal("x = " + "[" * 50_000) == deep
     assert refusal("x = " + "{a = " * 50_000) == deep
-    assert refusal("[" + "a." * 250_000 + "a]\n") == deep
+    assert refusal("a." * 250_000 + "a = 1\n") == deep  # the standard library takes the square of its length
     assert refusal("x = " + "[" * 20 + "]" * 20) == deep
 
 

@@ -179,6 +179,7 @@ def test_008_utf16_is_named_with_and_without_its_mark(refusal, load):
         'studies.csv: the file looks like UTF-16; save it as UTF-8, or say encoding = "utf-16-le"'
     )
     assert load(text.encode("utf-16"), encoding="utf-16")["study"] == ["Müller"]
+    assert load(f"\ufeff{text}".encode("utf-16-le"), encoding="utf-16-le")["study"] == ["Müller"]
 
 
 def test_008_mixed_encodings_are_told_apart_from_another_encoding(refusal):

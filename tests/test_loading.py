@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,6 +96,9 @@ def test_further_measures_come_from_the_same_arms():
     assert np.exp(main.yi[0]) == pytest.approx(7 * 63 / (69 * 13))
     # Huang 2018 has no events: it keeps its row, without an estimate
     assert main.estimable.tolist() == [True, True, False, True]
+    bmd = load_analysis("exercise_bmd")
+    standardized = replace(bmd, data=replace(bmd.data, also=("SMD",)))
+    assert (studies_of(standardized).units, studies_of(standardized, "SMD").units) == ("g/cm2", "")
     with pytest.raises(AnalysisError, match=r"^the analysis has no measure 'SMD'; it has OR, RR, RD$"):
         studies_of(analysis, "SMD")
 

@@ -202,10 +202,9 @@ def test_the_lock_of_a_dead_process_is_taken_over(workplace):
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
     holder = {"pid": child.pid, "host": os.uname().nodename, "born": 1, "since": "2026-01-01T00:00:00+00:00"}
-    lock = lock_of("out", workplace)
-    lock.write_text(json.dumps(holder))
+    lock_of("out", workplace).write_text(json.dumps(holder))
     write_run("out")
-    assert not lock.exists()
+    assert not list(workplace.glob(".*"))
 
 
 def test_the_lock_of_a_process_whose_number_was_given_again_is_taken_over(workplace):

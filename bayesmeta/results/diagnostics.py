@@ -201,7 +201,9 @@ def _checks(found: Diagnostics) -> tuple[Check, ...]:
         text = f"the effective sample size is down to {smallest:.0f}, below {LOWEST_ESS:.0f}; sample longer"
         checks.append(("ess", text))
     if found.bfmi_min < LOWEST_BFMI:
-        checks.append(("bfmi", f"E-BFMI is {found.bfmi_min:.2f}, below {LOWEST_BFMI}; the tails are hard to reach"))
+        checks.append(
+            ("bfmi", f"E-BFMI is {found.bfmi_min:.2f}, below {LOWEST_BFMI}; the tails are hard to reach")
+        )
     if found.tree_depth_hits:
         checks.append(("tree-depth", f"{found.tree_depth_hits} draws hit the largest tree depth"))
     return tuple(checks)
