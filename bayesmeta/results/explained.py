@@ -1,0 +1,36 @@
+"""R2 of a meta-regression: the share of the variance between studies that the moderators explain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmeta.results.empirical import Empirical
+from bayesmeta.results.sampled import SampledPosterior
+
+if TYPE_CHECKING:
+    from bayesmeta.results.posterior import Posterior
+
+DRAWS = 40_000
+"""Independent draws of an exact posterior."""
+
+
+def explained(posterior: Posterior) -> Empirical:
+    """Return the draws of R2 in percent.
+
+    Notes
+    -----
+    ``R2 = 100 var(X beta) / (var(X beta) + tau^2)`` in each draw, the variance being over the studies.
+
+    References
+    ----------
+    Gelman A, Goodrich B, Gabry J, Vehtari A (2019). R-squared for Bayesian regression models. Am Stat
+    73:307-309. doi:10.1080/00031305.2018.1549100
+    """
+    sampled = isinstance(posterior, SampledPosterior)
+    draws = posterior.sampled if sampled else posterior.draws(DRAWS, np.random.default_rng(0))
+    fitted = np.var(draws.beta @ posterior.problem.X.T, axis=2)
+    total = fitted + draws.tau**2
+    share = np.divide(100 * fitted, total, out=np.zeros_like(total), where=total > 0)
+    return Empirical(share[:, :, None], lower=0.0, upper=100.0)

@@ -1,0 +1,117 @@
+"""What a run found, as values: fits, their exact twins, subgroups, sensitivity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bayesmeta.agreement import Agreement
+    from bayesmeta.analysis import Analysis
+    from bayesmeta.classical import SubgroupDifference
+    from bayesmeta.results.fit import Fit
+    from bayesmeta.sensitivity import LeftOut, PriorChoice
+    from bayesmeta.studies import Studies
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A fit with its cross-check.
+
+    Attributes
+    ----------
+    fit : Fit
+        The answer.
+    exact : Fit or None
+        The same by integration, where the answer was sampled and that is possible.
+    agreement : Agreement or None
+        Their comparison.
+    """
+
+    fit: Fit
+    exact: Fit | None = None
+    agreement: Agreement | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the fit is reliable, and agrees with its twin."""
+        return self.fit.status != "unreliable" and (self.agreement is None or self.agreement.ok)
+
+    @property
+    def best(self) -> Fit:
+        """The exact fit where there is one."""
+        return self.fit if self.exact is None else self.exact
+
+
+@dataclass(frozen=True, slots=True)
+class Subgroups:
+    """A division of the studies.
+
+    Attributes
+    ----------
+    by : str
+        Column.
+    groups : mapping of str to Checked
+        Answer of each group, with a tau of its own.
+    differences : mapping of str to SubgroupDifference
+        Classical tests, by method.
+    """
+
+    by: str
+    groups: Mapping[str, Checked]
+    differences: Mapping[str, SubgroupDifference]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything that a run found.
+
+    Attributes
+    ----------
+    analysis : Analysis
+        What was asked.
+    studies : Studies
+        The studies.
+    seed : int
+        Seed of everything random.
+    main : Checked
+        The main model.
+    regressions : mapping of str to Checked
+        Regressions by name.
+    subgroups : tuple of Subgroups
+        Divisions of the studies.
+    left_out : tuple of LeftOut
+        Leave-one-out.
+    priors : tuple of PriorChoice
+        Other priors.
+    also : mapping of str to Fit
+        Further measures of the same counts.
+    """
+
+    analysis: Analysis
+    studies: Studies
+    seed: int
+    main: Checked
+    regressions: Mapping[str, Checked] = field(default_factory=dict)
+    subgroups: tuple[Subgroups, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    priors: tuple[PriorChoice, ...] = ()
+    also: Mapping[str, Fit] = field(default_factory=dict)
+
+    @property
+    def agreements(self) -> dict[str, Agreement]:
+        """Every comparison of two engines, by the name of the fit."""
+        named = {"main": self.main, **{f"regressions.{name}": one for name, one in self.regressions.items()}}
+        for division in self.subgroups:
+            named |= {f"subgroups.{division.by}.{name}": one for name, one in division.groups.items()}
+        return {name: one.agreement for name, one in named.items() if one.agreement is not None}
+
+    @property
+    def fits(self) -> tuple[Fit, ...]:
+        """Every fit of the run."""
+        groups = [one.fit for division in self.subgroups for one in division.groups.values()]
+        others = [one.fit for one in (*self.left_out, *self.priors)]
+        regressions = [one.fit for one in self.regressions.values()]
+        return (self.main.fit, *regressions, *groups, *others, *self.also.values())
