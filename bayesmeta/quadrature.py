@@ -19,7 +19,7 @@ from bayesmeta.errors import NumericalError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bayesmeta.arrays import Bools, Floats
+    from bayesmeta.arrays import Bools, Floats, Ints
 
 ORDER = 16
 """Points in a panel."""
@@ -30,6 +30,11 @@ DEPTH = 46.0
 GRID = 40
 """Points of the grid that looks for the interval."""
 ZOOMS = 60
+STEPS = 60
+SETTLED = 1e-12
+"""Last step of Newton's method, as a fraction of half a panel; the error after it is its square."""
+ROUNDING = 1e-16
+"""Probability that cannot be resolved."""
 
 _DEGREES = np.arange(ORDER)
 PROJECTION = (legendre.legvander(NODES, ORDER - 1) * WEIGHTS[:, None] * (2 * _DEGREES + 1) / 2).T
@@ -143,12 +148,12 @@ class PanelDensity(NamedTuple):
         t = self._solve(panel, wanted)
         return self.edges[panel] + (t + 1) / 2 * np.diff(self.edges)[panel]
 
-    def _locate(self, x: Floats) -> tuple[Floats, Floats]:
+    def _locate(self, x: Floats) -> tuple[Ints, Floats]:
         panel = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, self.edges.size - 2)
         width = np.diff(self.edges)[panel]
         return panel, np.clip(2 * (x - self.edges[panel]) / width - 1, -1.0, 1.0)
 
-    def _within(self, panel: Floats, t: Floats) -> Floats:
+    def _within(self, panel: Ints, t: Floats) -> Floats:
         """Return the probability between the lower edge of the panel and t in [-1, 1]."""
         half = np.diff(self.edges)[panel] / 2
         values = legendre.legvander(t, ORDER)
@@ -157,20 +162,25 @@ class PanelDensity(NamedTuple):
         antiderivative[:, 1:] = (values[:, 2:] - values[:, :-2]) / (2 * _DEGREES[1:] + 1)
         return np.asarray(half * np.einsum("ml,ml->m", antiderivative, self.coefficients[panel]))
 
-    def _solve(self, panel: Floats, wanted: Floats) -> Floats:
+    def _solve(self, panel: Ints, wanted: Floats) -> Floats:
         """Return t in [-1, 1] with the wanted probability below it in the panel: Newton kept in a bracket."""
-        low, high, t = np.full(wanted.size, -1.0), np.full(wanted.size, 1.0), np.zeros(wanted.size)
-        half = np.diff(self.edges)[panel] / 2
-        for _ in range(60):
-            excess = self._within(panel, t) - wanted
-            low, high = np.where(excess < 0, t, low), np.where(excess > 0, t, high)
-            slope = half * np.einsum("ml,ml->m", legendre.legvander(t, ORDER - 1), self.coefficients[panel])
+        t = np.zeros(wanted.size)
+        low, high = np.full(wanted.size, -1.0), np.full(wanted.size, 1.0)
+        half = np.diff(self.edges) / 2
+        active = np.arange(wanted.size)
+        for _ in range(STEPS):
+            at, where = t[active], panel[active]
+            excess = self._within(where, at) - wanted[active]
+            low[active] = np.where(excess < 0, at, low[active])
+            high[active] = np.where(excess > 0, at, high[active])
+            values = np.einsum("ml,ml->m", legendre.legvander(at, ORDER - 1), self.coefficients[where])
             with np.errstate(divide="ignore", invalid="ignore"):
-                step = t - excess / slope
-            proposal = np.where((step > low) & (step < high), step, (low + high) / 2)
-            moved = np.abs(proposal - t).max(initial=0.0)
-            t = proposal
-            if moved < 1e-12:
+                step = at - excess / (half[where] * values)
+            inside = (step >= low[active]) & (step <= high[active])
+            t[active] = np.where(inside, step, (low[active] + high[active]) / 2)
+            moving = (np.abs(t[active] - at) > SETTLED) & (np.abs(excess) > ROUNDING)
+            active = active[moving]
+            if not active.size:
                 break
         return t
 
