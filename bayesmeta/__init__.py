@@ -1,0 +1,82 @@
+"""Bayesian meta-analysis: classical, exact and NUTS answers from one kernel, checked against each other.
+
+Examples
+--------
+>>> import bayesmeta as bm
+>>> studies = bm.Studies.from_effects([0.1, 0.3, 0.2], sei=[0.1, 0.1, 0.2])
+>>> fit = bm.fit(studies, bm.Model(mu="Normal(0, 1)", tau="HalfNormal(0.5)"))
+>>> round(fit.probability("mu > 0"), 3)
+0.924
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bayesmeta import classical, errors, plots, priors
+    from bayesmeta.analysis import Analysis, load_analysis
+    from bayesmeta.datasets import list_datasets, load_dataset
+    from bayesmeta.fitting import fit, to_pymc
+    from bayesmeta.model import Model
+    from bayesmeta.results.fit import Fit
+    from bayesmeta.sensitivity import leave_one_out, prior_sensitivity
+    from bayesmeta.storage import load
+    from bayesmeta.studies import Studies, effect_sizes
+    from bayesmeta.workflow.run import run
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Analysis",
+    "Fit",
+    "Model",
+    "Studies",
+    "classical",
+    "effect_sizes",
+    "errors",
+    "fit",
+    "leave_one_out",
+    "list_datasets",
+    "load",
+    "load_analysis",
+    "load_dataset",
+    "plots",
+    "prior_sensitivity",
+    "priors",
+    "run",
+    "to_pymc",
+]
+
+_HOMES = {
+    "Analysis": "analysis",
+    "Fit": "results.fit",
+    "Model": "model",
+    "Studies": "studies",
+    "effect_sizes": "studies",
+    "fit": "fitting",
+    "leave_one_out": "sensitivity",
+    "list_datasets": "datasets",
+    "load": "storage",
+    "load_analysis": "analysis",
+    "load_dataset": "datasets",
+    "prior_sensitivity": "sensitivity",
+    "run": "workflow.run",
+    "to_pymc": "fitting",
+}
+"""Module of each public name that is not a module itself; nothing is imported before it is asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'bayesmeta' has no attribute '{name}'")
+    if name not in _HOMES:
+        return importlib.import_module(f"bayesmeta.{name}")
+    value = getattr(importlib.import_module(f"bayesmeta.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

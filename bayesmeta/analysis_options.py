@@ -303,7 +303,7 @@ def _column_faults(data: DataOptions) -> Faults:
             return [("columns", sentence) for sentence in error.messages]
         return []
     strange = [name for name in given if name not in EFFECT_COLUMNS]
-    faults = [
+    faults: Faults = [
         ("columns", f"effects (yi) come with sei, vi or ni; got '{name}'{suggest(name, EFFECT_COLUMNS)}")
         for name in strange
     ]
@@ -315,7 +315,7 @@ def _column_faults(data: DataOptions) -> Faults:
 def _option_faults(data: DataOptions) -> Faults:
     from bayesmeta.effectsizes import find_measure
 
-    faults = []
+    faults: Faults = []
     if data.has_effects and data.also:
         faults.append(("also", "needs the arms of the studies; effects (yi) are of one measure"))
     if data.measure in data.also:

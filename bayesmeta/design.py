@@ -197,7 +197,7 @@ def _column(columns: Mapping[str, Column], name: str, slab: Sequence[str]) -> Co
         hint = suggest(name, columns) or f"; the columns are {', '.join(columns) or 'none'}"
         raise DataError(f'the studies have no column "{printable(name)}"{hint}')
     column = columns[name]
-    gone = [slab[i] for i in np.flatnonzero(missing(column))]
+    gone = [slab[i] for i in np.flatnonzero(missing(column)).tolist()]
     if gone:
         raise DataError(
             f'study "{printable(label)}" column "{printable(name)}": a moderator must have a value; got an '
@@ -321,7 +321,8 @@ def _notes(formula: Formula, learned: Mapping[str, Column], X: Floats) -> tuple[
     notes: list[Note] = []
     k, p = X.shape
     if formula.terms and (p - 1) / k > CROWDED:
-        text = f"{p - 1} coefficients of moderators for {k} studies; such a regression explores, it does not confirm"
+        many = f"{p - 1} coefficients of moderators for {k} studies"
+        text = f"{many}; such a regression explores, it does not confirm"
         notes.append(("many-moderators", text))
     for term in formula.terms:
         for factor in term:

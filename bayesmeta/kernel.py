@@ -53,7 +53,7 @@ class GaussianData:
     log_det_transform : float
         ``log |det(transform)|``.
     products : (k, m) array
-        The columns whose weighted sums the profile needs: basis by basis, basis by residual, residual squared.
+        Columns whose weighted sums the profile needs: basis by basis, basis by residual, residual squared.
     """
 
     residual: Floats
@@ -67,12 +67,12 @@ class GaussianData:
     @property
     def k(self) -> int:
         """Number of studies."""
-        return self.residual.size
+        return int(self.residual.size)
 
     @property
     def p(self) -> int:
         """Number of coefficients."""
-        return self.basis.shape[1]
+        return int(self.basis.shape[1])
 
 
 class NormalPrior(NamedTuple):
@@ -162,7 +162,7 @@ def _weighted_least_squares(basis: Floats, weights: Floats, y: Floats) -> Floats
 
 
 def weighted_sums(data: GaussianData, tau2: Floats) -> tuple[Floats, Floats]:
-    """Return ``W @ products`` (m, columns) and ``sum log w`` (m,) for all tau^2, in blocks of bounded memory."""
+    """Return ``W @ products`` (m, columns) and ``sum log w`` (m,) for all tau^2, in bounded memory."""
     sums = np.empty((tau2.size, data.products.shape[1]))
     log_det = np.empty(tau2.size)
     step = max(1, LARGEST_BLOCK // data.k)
@@ -235,7 +235,7 @@ def _unpack(sums: Floats, p: int) -> tuple[Floats, Floats, Floats]:
 def _add_prior(
     data: GaussianData, prior: NormalPrior, information: Floats, score: Floats, square: Floats
 ) -> tuple[Floats, Floats, Floats, float]:
-    """Return the sufficient statistics and the constant after adding the prior, in orthonormal coordinates."""
+    """Return the sufficient statistics and the constant with the prior added, in orthonormal coordinates."""
     offset = prior.mean - data.origin
     pull = data.transform.T @ (prior.precision * offset)
     added = data.transform.T @ (prior.precision[:, None] * data.transform)

@@ -1,8 +1,4 @@
-"""`Model`: what is assumed, as one frozen value; and `Problem`: a model together with the studies.
-
-A model knows no data. `pose` brings the two together: it chooses the studies that take part, builds the
-design matrix, fills in default priors and returns what every engine works on.
-"""
+"""`Model`: what is assumed, as one frozen value that knows no data."""
 
 from __future__ import annotations
 
@@ -57,7 +53,7 @@ class Model:
     tau, tau2 : Prior, str or None
         Prior of the between-study standard deviation, or instead of its square.
     center : bool
-        Put the prior of mu on the mean effect at the moderators' means (True), or on the intercept as written.
+        Put the prior of mu on the mean effect at the moderators' means (True), or on the intercept itself.
     baseline : Prior or str
         Prior of each study's group-2 log odds, for count likelihoods.
 
@@ -158,14 +154,15 @@ def _beta_priors(value: object) -> BetaPriors:
         return value
     if isinstance(value, str):
         return as_prior(value)
-    pairs = value.items() if isinstance(value, Mapping) else value
-    return tuple(sorted(((str(name), as_prior(prior)) for name, prior in pairs), key=lambda pair: pair[0]))  # type: ignore[attr-defined]
+    pairs: Any = value.items() if isinstance(value, Mapping) else value
+    named = [(str(name), as_prior(prior)) for name, prior in pairs]
+    return tuple(sorted(named, key=lambda pair: pair[0]))
 
 
 def _check_priors(model: Model) -> None:
     beta = model.beta if isinstance(model.beta, tuple) else (("beta", model.beta),)
     for name, prior in (("mu", model.mu), *beta):
-        _check_location(str(name), prior)  # type: ignore[arg-type]
+        _check_location(str(name), prior)
     for name, prior in (("tau", model.tau), ("tau2", model.tau2)):
         _check_scale(name, prior)  # type: ignore[arg-type]
     if not isinstance(model.baseline, Prior) or not model.baseline.proper:
@@ -187,7 +184,7 @@ def _check_scale(name: str, prior: Prior | None) -> None:
     if isinstance(prior, Fixed | Uniform) and prior.support[0] >= 0:
         return
     if prior.support[0] < 0:
-        half = {Normal: "HalfNormal", StudentT: "HalfStudentT", Cauchy: "HalfCauchy"}.get(type(prior))  # type: ignore[call-overload]
+        half = {Normal: "HalfNormal", StudentT: "HalfStudentT", Cauchy: "HalfCauchy"}.get(type(prior))
         hint = f"; did you mean '{half}'?" if half else ""
         raise PriorError(f"the prior of {name} must live on positive values; got {prior}{hint}")
 

@@ -19,7 +19,7 @@ from bayesmeta.arrays import readonly
 from bayesmeta.design import build_design
 from bayesmeta.effectsizes import find_measure
 from bayesmeta.errors import ModelError, PriorError, suggest
-from bayesmeta.priors import AdaptivePrior, Fixed, Flat, HalfNormal, Normal, OfSquare
+from bayesmeta.priors import AdaptivePrior, Fixed, Flat, HalfNormal, Normal, OfSquare, as_prior
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
@@ -197,14 +197,12 @@ def priors_in_force(model: Model, studies: Studies, design: Design) -> Priors:
     PriorError
         If a default is needed and the effects have no scale, or a name is unknown.
     """
-    mu, tau, tau_on = model.mu, model.tau if model.tau2 is None else model.tau2, "tau"
-    if model.tau2 is not None:
-        tau_on = "tau2"
-    if model.is_common:
-        tau = Fixed(0)
-    mu = default_mu(studies) if mu is None else mu
-    defaults = {name for name, given in (("mu", model.mu), ("tau", tau)) if given is None}
-    tau = default_tau(studies) if tau is None else tau
+    tau_on = "tau" if model.tau2 is None else "tau2"
+    given = model.tau if model.tau2 is None else model.tau2
+    scale = Fixed(0) if model.is_common else given
+    defaults = {name for name, prior in (("mu", model.mu), ("tau", scale)) if prior is None}
+    mu = default_mu(studies) if model.mu is None else as_prior(model.mu)
+    tau = default_tau(studies) if scale is None else as_prior(scale)
     beta, beta_default = _coefficient_priors(model, studies, design, mu)
     return Priors(
         mu=mu,

@@ -70,6 +70,6 @@ def require_proper(problem: Problem) -> None:
     flat_text = "1 flat coefficient" if flat == 1 else f"{flat} flat coefficients"
     raise ImproperPosteriorError(
         f"the posterior does not exist: {problem.priors.tau} as the prior of {problem.priors.tau_on} with "
-        f"{studies} and {flat_text} (tail exponent {tail:g} + {k} - {flat} must exceed 1); use a proper prior "
-        "of tau such as HalfNormal or HalfCauchy, or a Normal prior of mu"
+        f"{studies} and {flat_text} (tail exponent {tail:g} + {k} - {flat} must exceed 1); use a proper "
+        "prior of tau such as HalfNormal or HalfCauchy, or a Normal prior of mu"
     )

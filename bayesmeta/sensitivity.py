@@ -114,12 +114,7 @@ def prior_sensitivity(
         If a prior cannot be read.
     """
     base = Model() if model is None else model
-    taus = [as_prior(prior) for prior in tau]
-    mus = [as_prior(prior) for prior in mu]
-    models = [
-        replace(base, **({"tau": one, "tau2": None} if one else {}), **({"mu": two} if two else {}))
-        for one in taus or [None]
-        for two in mus or [None]
-    ]
+    scales = [replace(base, tau=as_prior(prior), tau2=None) for prior in tau] or [base]
+    models = [replace(one, mu=as_prior(prior)) for one in scales for prior in mu] or scales
     fits = [make_fit(studies, one, engine=engine, seed=seed, **options) for one in models]
     return tuple(PriorChoice(one.priors.tau, one.priors.mu, one) for one in fits)

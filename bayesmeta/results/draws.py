@@ -69,12 +69,12 @@ class Draws:
     @property
     def chains(self) -> int:
         """Number of chains."""
-        return self.tau.shape[0]
+        return int(self.tau.shape[0])
 
     @property
     def per_chain(self) -> int:
         """Number of draws in each chain."""
-        return self.tau.shape[1]
+        return int(self.tau.shape[1])
 
     @property
     def divergences(self) -> int:

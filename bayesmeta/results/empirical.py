@@ -48,7 +48,7 @@ class Empirical:
     @property
     def flat(self) -> Floats:
         """(n, q) draws of all chains."""
-        return self.values.reshape(-1, self.size)
+        return np.asarray(self.values.reshape(-1, self.size))
 
     def select(self, index: int) -> Empirical:
         """Return the draws of one quantity alone."""
@@ -70,7 +70,7 @@ class Empirical:
         """Return the (n, q) fractions of draws up to `x`, shape (n,)."""
         ordered = np.sort(self.flat, axis=0)
         ranks = [np.searchsorted(column, x, side="right") for column in ordered.T]
-        return np.stack(ranks, axis=-1) / ordered.shape[0]
+        return np.asarray(np.stack(ranks, axis=-1) / ordered.shape[0])
 
     def density(self, x: Floats) -> Floats:
         """Return the (n, q) kernel densities at `x`, shape (n,)."""
@@ -102,7 +102,8 @@ class Empirical:
         low, high = draws.min() - REACH * bandwidth, draws.max() + REACH * bandwidth
         x = np.linspace(max(low, self.lower), min(high, self.upper), GRID)
         step = x[1] - x[0]
-        counts, _ = np.histogram(draws, bins=np.append(x - step / 2, x[-1] + step / 2))
+        found, _ = np.histogram(draws, bins=np.append(x - step / 2, x[-1] + step / 2))
+        counts = found.astype(np.float64)
         smooth = np.exp(-0.5 * ((x[:, None] - x) / bandwidth) ** 2) @ counts
         smooth = smooth + self._reflections(x, counts, bandwidth)
         return Kernel(x, smooth / (smooth.sum() * step))

@@ -146,7 +146,7 @@ class ExactPosterior:
                 "I2": np.where(value < 100, typical * value / (100 - value), np.inf),
                 "H2": typical * (value - 1),
             }[name]
-        return np.sqrt(np.maximum(squares, 0.0))
+        return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
 
     def _values_of_tau(self, tau: Floats) -> dict[str, Floats]:
         typical = typical_variance(self.problem)

@@ -28,8 +28,10 @@ def explained(posterior: Posterior) -> Empirical:
     Gelman A, Goodrich B, Gabry J, Vehtari A (2019). R-squared for Bayesian regression models. Am Stat
     73:307-309. doi:10.1080/00031305.2018.1549100
     """
-    sampled = isinstance(posterior, SampledPosterior)
-    draws = posterior.sampled if sampled else posterior.draws(DRAWS, np.random.default_rng(0))
+    if isinstance(posterior, SampledPosterior):
+        draws = posterior.sampled
+    else:
+        draws = posterior.draws(DRAWS, np.random.default_rng(0))
     fitted = np.var(draws.beta @ posterior.problem.X.T, axis=2)
     total = fitted + draws.tau**2
     share = np.divide(100 * fitted, total, out=np.zeros_like(total), where=total > 0)

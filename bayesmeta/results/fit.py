@@ -12,7 +12,6 @@ from bayesmeta.classical import classical_suite
 from bayesmeta.errors import AnalysisError
 from bayesmeta.results import checks as doubts
 from bayesmeta.results import tables
-from bayesmeta.results.marginal import Marginal
 from bayesmeta.results.posterior import distribution_of, marginal_of, probability_of, quantity_names
 from bayesmeta.results.text import fit_text
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from bayesmeta.model import Model
     from bayesmeta.problem import Priors, Problem
     from bayesmeta.results.diagnostics import Diagnostics
+    from bayesmeta.results.marginal import Marginal
     from bayesmeta.results.posterior import Posterior
     from bayesmeta.studies import Studies
 

@@ -121,7 +121,7 @@ class Marginal:
         """Return the value below which the probability is `p`; an array for an array."""
         probabilities = np.asarray(p, dtype=np.float64)
         if np.any((probabilities <= 0) | (probabilities >= 1)):
-            raise AnalysisError(f"a probability must be between 0 and 1; got {p}")
+            raise AnalysisError(f"a probability must be between 0 and 1; got {p!s}")
         return _like(probabilities, self.distribution.quantile(probabilities.reshape(-1)))
 
     @overload

@@ -29,10 +29,13 @@ OF_TAU = frozenset({"tau", "tau2", "I2", "H2"})
 class Posterior(Protocol):
     """Posterior of a problem, whichever engine found it."""
 
-    engine: str
-    """``"exact"`` or ``"nuts"``."""
-    problem: Problem
-    """What was asked."""
+    @property
+    def engine(self) -> str:
+        """``"exact"`` or ``"nuts"``."""
+
+    @property
+    def problem(self) -> Problem:
+        """What was asked."""
 
     @property
     def log_evidence(self) -> float:

@@ -49,7 +49,7 @@ def distribution_rows(distribution: Distribution, *, prob: float, kind: str) -> 
 def heterogeneity_rows(
     posterior: Posterior, classical: Mapping[str, Classical], *, prob: float, kind: str
 ) -> dict[str, Row]:
-    """Return posteriors of tau, tau2, I2, H2 and the prediction interval, with Q-profile limits beside them."""
+    """Return posteriors of tau, tau2, I2, H2 and theta_new, with Q-profile limits beside them."""
     problem = posterior.problem
     typical = typical_variance(problem)
     names = ["tau", "tau2", *(["I2", "H2"] if np.isfinite(typical) else [])]

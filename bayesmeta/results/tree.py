@@ -40,7 +40,7 @@ SAMPLE = ("chain", "draw")
 
 
 def draws_dataset(draws: Draws, problem: Problem) -> xr.Dataset:
-    """Return draws as a Dataset with named dimensions: ``mu`` or ``beta``, ``tau``, ``theta``, ``theta_new``."""
+    """Return draws as a Dataset with named dimensions."""
     import xarray as xr
 
     variables: dict[str, Any] = {}

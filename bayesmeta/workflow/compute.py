@@ -87,7 +87,9 @@ class _Run:
     def check(self) -> None:
         """Pose every problem, so that mistakes show before anything is computed, and begin compiling."""
         problems = [pose(self.studies, self.model)]
-        problems += [pose(self.studies, self.analysis.regression_model(one)) for one in self.analysis.regressions]
+        problems += [
+            pose(self.studies, self.analysis.regression_model(one)) for one in self.analysis.regressions
+        ]
         for problem in problems:
             require_proper(problem)
         for division in self.analysis.subgroups:
@@ -173,5 +175,6 @@ class _Run:
     def other_measures(self) -> dict[str, Fit]:
         """Return random-effects answers for further measures, with default priors."""
         return {
-            measure: make_fit(studies_of(self.analysis, measure), Model()) for measure in self.analysis.data.also
+            measure: make_fit(studies_of(self.analysis, measure), Model())
+            for measure in self.analysis.data.also
         }

@@ -112,6 +112,6 @@ class Outcome:
     def fits(self) -> tuple[Fit, ...]:
         """Every fit of the run."""
         groups = [one.fit for division in self.subgroups for one in division.groups.values()]
-        others = [one.fit for one in (*self.left_out, *self.priors)]
+        others = [*(one.fit for one in self.left_out), *(one.fit for one in self.priors)]
         regressions = [one.fit for one in self.regressions.values()]
         return (self.main.fit, *regressions, *groups, *others, *self.also.values())

@@ -101,7 +101,8 @@ def sample(
     settings : Settings
         Chains and draws.
     report : callable, optional
-        Called with the progress: ``{"phase": "compile"}``, then ``{"phase": "sample", "done", "divergences"}``.
+        Called with the progress: ``{"phase": "compile"}``, then ``{"phase": "sample", "done": draws,
+        "divergences": n}``.
 
     Raises
     ------

@@ -112,7 +112,9 @@ class SamplingProcess:
         self.close()
         cause = f"by signal {-code}" if code is not None and code < 0 else f"with code {code}"
         last = f" ({words[-1]})" if words else ""
-        return SamplingError(f"the sampling process ended {cause}{last}; is there enough memory? Run it again")
+        return SamplingError(
+            f"the sampling process ended {cause}{last}; is there enough memory? Run it again"
+        )
 
 
 def _environment() -> dict[str, str]:

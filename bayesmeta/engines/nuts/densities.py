@@ -1,7 +1,7 @@
 """Models of the sampling process, in PyMC: the densities of `plan`, with all numbers as data.
 
-tau is the absolute value of a real variable where its density is finite at 0, and the exponential of one where
-it vanishes there (Gelman 2006 has why boundaries hurt).
+tau is the absolute value of a real variable where its density is finite at 0, and the exponential of one
+where it vanishes there (Gelman 2006 has why boundaries hurt).
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ def log_density_of_scale(family: str, x: Any, parameters: Any) -> Any:
 def log_density_of_location(x: Any, data: Mapping[str, Any], name: str) -> Any:
     """Return the log density of coefficients or baselines at x, up to a constant."""
     z = (x - data[f"{name}_location"]) / data[f"{name}_scale"]
-    square, tail = data[f"{name}_square"] * 0.5 * z**2, data[f"{name}_tail"] * pt.log1p(z**2 / data[f"{name}_nu"])
+    square, tail = (
+        data[f"{name}_square"] * 0.5 * z**2,
+        data[f"{name}_tail"] * pt.log1p(z**2 / data[f"{name}_nu"]),
+    )
     inside = pt.abs(z) <= data[f"{name}_limit"]
     return pt.switch(inside, -square - tail - data[f"{name}_sharp"] * pt.abs(z), -np.inf)
 

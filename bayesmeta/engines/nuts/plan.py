@@ -1,8 +1,8 @@
 """What the sampling process is told: a problem in standard units and coordinates in which it is round.
 
 Effects are measured in units near their spread, and the coefficients b in coordinates g with
-``b = centre + spread @ g``, whose posterior at a typical tau is a standard normal. The density is the same, the
-sampler's work does not depend on units, on the scale of moderators or on their correlation. Coefficients are
+``b = centre + spread @ g``, whose posterior at a typical tau is a standard normal. The density is the same,
+the sampler's work does not depend on units, on the scale of moderators or on their correlation. Coefficients are
 padded to a few fixed numbers by independent standard normal ones that touch nothing, so that one compiled
 model serves the pooled analysis, the regressions, every subgroup and every study left out.
 """
@@ -199,4 +199,11 @@ def _observations(problem: Problem, unit: float) -> dict[str, Floats]:
     arms = problem.studies.arms
     n1, n2 = arms["ai"] + arms["bi"], arms["ci"] + arms["di"]
     baseline = _prior_arrays([problem.model.baseline], "baseline")  # type: ignore[list-item]
-    return {"events1": arms["ai"], "n1": n1, "events2": arms["ci"], "n2": n2, "unit": np.array([unit]), **baseline}
+    return {
+        "events1": arms["ai"],
+        "n1": n1,
+        "events2": arms["ci"],
+        "n2": n2,
+        "unit": np.array([unit]),
+        **baseline,
+    }

@@ -1,10 +1,10 @@
 """Priors as rows of numbers, so that one compiled model serves every family.
 
 A prior of a coefficient has the log density, with z standardised and up to a constant,
-``-square z^2 / 2 - tail log(1 + z^2 / nu) - sharp abs(z)``. A prior of tau or tau2 has some more terms, and the
-variable in which it is sampled: the even continuation to the whole line where the density is finite at 0 (with
-a power taken where it is infinite), the logarithm where it vanishes there, and a hyperbolic tangent between two
-bounds.
+``-square z^2 / 2 - tail log(1 + z^2 / nu) - sharp abs(z)``. A prior of tau or tau2 has some more terms, and
+the variable in which it is sampled: the even continuation to the whole line where the density is finite at 0
+(with a power taken where it is infinite), the logarithm where it vanishes there, and a hyperbolic tangent
+between two bounds.
 """
 
 from __future__ import annotations

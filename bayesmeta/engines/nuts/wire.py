@@ -26,7 +26,9 @@ class Message(NamedTuple):
     """Numbers that go with it."""
 
 
-def write_message(stream: BinaryIO, header: Mapping[str, Any], arrays: Mapping[str, Floats] | None = None) -> None:
+def write_message(
+    stream: BinaryIO, header: Mapping[str, Any], arrays: Mapping[str, Floats] | None = None
+) -> None:
     """Write a message: length of the header, header, then each array as float64."""
     parts = {name: np.ascontiguousarray(array, dtype="<f8") for name, array in (arrays or {}).items()}
     shapes = {name: list(array.shape) for name, array in parts.items()}

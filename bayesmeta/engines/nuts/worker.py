@@ -44,7 +44,7 @@ def main() -> None:
         request = requests.get()
         try:
             send(*_answer(request, compiled, send))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the parent reports it
+        except Exception as error:  # whatever it is, the parent reports it
             send({"kind": "error", "message": f"{type(error).__name__}: {error}"[:2000]})
 
 
@@ -74,7 +74,9 @@ def _compile(request: Message) -> Any:
     from bayesmeta.engines.nuts.densities import build
 
     model = build(request.header["key"], request.arrays)
-    kept = ["b", "tau"] if request.header["key"]["likelihood"] == "normal" else ["b", "tau", "effect", "odds2"]
+    kept = (
+        ["b", "tau"] if request.header["key"]["likelihood"] == "normal" else ["b", "tau", "effect", "odds2"]
+    )
     return nutpie.compile_pymc_model(model, var_names=kept)
 
 
@@ -103,7 +105,9 @@ def _sample(model: Any, settings: dict[str, Any], send: Callable[..., None]) -> 
     arrays = {name: np.asarray(tree["posterior"][name]) for name in tree["posterior"].data_vars}
     statistics = tree["sample_stats"]
     found = {name: ours for name, ours in STATISTICS.items() if name in statistics.data_vars}
-    return arrays | {f"stat_{ours}": np.asarray(statistics[name], dtype=np.float64) for name, ours in found.items()}
+    return arrays | {
+        f"stat_{ours}": np.asarray(statistics[name], dtype=np.float64) for name, ours in found.items()
+    }
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.engines.nuts.counts import Table, log_marginal
 from bayesmeta.kernel import LOG_2PI
 from bayesmeta.priors import Prior
+from bayesmeta.results.counts import Table, log_marginal
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats

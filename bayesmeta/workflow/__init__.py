@@ -1,0 +1,1 @@
+"""The workflow of an analysis file: its fits, their documents and files."""
