@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bayesmeta.classical import Classical, classical
-from bayesmeta.errors import ModelError
+from bayesmeta.design import build_design
+from bayesmeta.errors import FormulaError, ModelError, printable
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.model import Model
 from bayesmeta.priors import Prior, as_prior
@@ -14,6 +15,7 @@ from bayesmeta.priors import Prior, as_prior
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from bayesmeta.problem import Problem
     from bayesmeta.results.fit import Fit
     from bayesmeta.studies import Studies
 
@@ -40,7 +42,7 @@ class PriorChoice(NamedTuple):
     """Posterior."""
 
 
-def with_priors_of(fit: Fit) -> Model:
+def with_priors_of(fit: Fit | Problem) -> Model:
     """Return the model of a fit with its default priors written out, so that subsets of studies keep them.
 
     Design-dependent priors of tau stay families: they are bound to the studies of each subset.
@@ -70,7 +72,11 @@ def leave_one_out(
     Raises
     ------
     ModelError
-        If there are fewer than two studies.
+        If there are fewer than two studies, or the formula cannot be estimated without one of them.
+
+    Notes
+    -----
+    A prior by name of a level that only the omitted study has is left out with it.
     """
     studies = fit.problem.studies
     if studies.k < 2:
@@ -81,6 +87,13 @@ def leave_one_out(
 
 def _without(studies: Studies, i: int, model: Model, **options: Any) -> LeftOut:
     others = studies.without(i)
+    try:
+        design = build_design(model.mods, others.columns, slab=others.slab, k=others.k)
+    except FormulaError as error:
+        raise ModelError(f"without '{printable(studies.slab[i])}': {error}") from error
+    if isinstance(model.beta, tuple):
+        kept = tuple(pair for pair in model.beta if pair[0] in design.names)
+        model = replace(model, beta=kept or None)
     fixed = classical(others, model.mods, method="FE") if others.estimable.any() else None
     return LeftOut(studies.slab[i], make_fit(others, model, **options), fixed)
 
