@@ -173,7 +173,7 @@ def _check_priors(model: Model) -> None:
 def _check_location(name: str, prior: Prior | None) -> None:
     if isinstance(prior, Fixed):
         raise PriorError(f"the prior of {name} must be a distribution; got {prior}; use a narrow Normal")
-    if prior is not None and not isinstance(prior, LOCATION_FAMILIES):
+    if prior is not None and type(prior) not in LOCATION_FAMILIES:
         families = ", ".join(family.__name__ for family in LOCATION_FAMILIES)
         raise PriorError(f"the prior of {name} must be one of {families}; got {prior}")
 

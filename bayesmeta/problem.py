@@ -19,7 +19,7 @@ from bayesmeta.arrays import readonly
 from bayesmeta.design import build_design
 from bayesmeta.effectsizes import find_measure
 from bayesmeta.errors import ModelError, PriorError, suggest
-from bayesmeta.priors import AdaptivePrior, Fixed, Flat, HalfNormal, Normal, OfSquare, as_prior
+from bayesmeta.priors import AdaptivePrior, Fixed, Flat, HalfFlat, HalfNormal, Normal, OfSquare, as_prior
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
@@ -221,7 +221,7 @@ def _density(tau: Prior, tau_on: str, v: Floats) -> Prior:
         return tau.bind(v[np.isfinite(v)])
     if tau_on == "tau2":
         return Fixed(sqrt(tau.value)) if isinstance(tau, Fixed) else OfSquare(tau)
-    return tau
+    return HalfFlat() if isinstance(tau, Flat) else tau
 
 
 def _coefficient_priors(

@@ -22,7 +22,7 @@ from math import inf, log, sqrt
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from scipy import optimize
+from scipy import optimize, special
 
 from bayesmeta.arrays import readonly
 from bayesmeta.errors import PriorError
@@ -240,12 +240,17 @@ class Product(PositivePrior):
         return np.asarray(np.vectorize(at, otypes=[float])(p))
 
 
+def _log_power_sum(total: Floats, power: float) -> Floats:
+    """Return the log of the sum over studies of a power of their total variances, which may be huge."""
+    return np.asarray(special.logsumexp(power * np.log(total), axis=-1))
+
+
 _KERNELS = {
     "conventional": lambda x, total: np.log(x) - 1.5 * np.log(total).mean(axis=-1),
     "berger-deely": lambda x, total: np.log(x) - np.log(total).mean(axis=-1),
-    "jeffreys": lambda x, total: np.log(x) + 0.5 * np.log(np.sum(total**-2.0, axis=-1)),
+    "jeffreys": lambda x, total: np.log(x) + 0.5 * _log_power_sum(total, -2.0),
     "overall-jeffreys": lambda x, total: (
-        np.log(x) + 0.5 * np.log(np.sum(1 / total, axis=-1) * np.sum(total**-2.0, axis=-1))
+        np.log(x) + 0.5 * (_log_power_sum(total, -1.0) + _log_power_sum(total, -2.0))
     ),
 }
 """Log densities at tau (m,), given ``v + tau^2`` (m, k)."""

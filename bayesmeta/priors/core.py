@@ -30,6 +30,8 @@ class Prior:
     """Whether parameters are printed with their names."""
     proper: ClassVar[bool] = True
     """Whether the density integrates to 1; an improper one has the stated constant."""
+    instead_of_zero: ClassVar[str] = ""
+    """What to write where a parameter that must be positive was meant to be 0."""
     in_units: ClassVar[frozenset[str]] = frozenset()
     """Parameters in the units of the quantity."""
     in_inverse_units: ClassVar[frozenset[str]] = frozenset()
@@ -45,8 +47,10 @@ class Prior:
 
     def _check(self, name: str, value: float) -> None:
         if name in self.positive and not (value > 0 and isfinite(value)):
-            shown = number(value)
-            raise PriorError(f"{type(self).__name__}.{name} must be a positive number; got {shown}")
+            hint = f"; {self.instead_of_zero}" if value == 0 and self.instead_of_zero else ""
+            raise PriorError(
+                f"{type(self).__name__}.{name} must be a positive number; got {number(value)}{hint}"
+            )
         if not isfinite(value):
             raise PriorError(f"{type(self).__name__}.{name} must be a finite number; got {number(value)}")
 

@@ -22,6 +22,7 @@ HALF_LOG_2PI = 0.5 * log(2 * pi)
 class Normal(Prior):
     """Normal distribution with mean mu and standard deviation sigma."""
 
+    instead_of_zero: ClassVar[str] = "for a known value write a small standard deviation"
     in_units: ClassVar[frozenset[str]] = frozenset({"mu", "sigma"})
     positive: ClassVar[frozenset[str]] = frozenset({"sigma"})
     mu: float
@@ -142,7 +143,7 @@ class Uniform(Prior):
 
 @dataclass(frozen=True, slots=True)
 class Flat(Prior):
-    """Improper density 1 everywhere; of tau, everywhere above 0."""
+    """Improper density 1 everywhere; as a prior of tau it is `HalfFlat`."""
 
     proper: ClassVar[bool] = False
 

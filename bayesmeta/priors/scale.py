@@ -11,10 +11,13 @@ from scipy import special
 
 from bayesmeta.errors import PriorError
 from bayesmeta.priors.core import Prior, within
-from bayesmeta.priors.location import HALF_LOG_2PI, log_student_t
+from bayesmeta.priors.location import HALF_LOG_2PI, Flat, log_student_t
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
+
+
+NO_HETEROGENEITY = "for tau = 0 write effects = 'common'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class PositivePrior(Prior):
 class HalfNormal(PositivePrior):
     """Absolute value of a normal variable with mean 0 and standard deviation sigma."""
 
+    instead_of_zero: ClassVar[str] = NO_HETEROGENEITY
     in_units: ClassVar[frozenset[str]] = frozenset({"sigma"})
     positive: ClassVar[frozenset[str]] = frozenset({"sigma"})
     sigma: float
@@ -49,6 +53,7 @@ class HalfNormal(PositivePrior):
 class HalfCauchy(PositivePrior):
     """Absolute value of a Cauchy variable with location 0 and scale beta."""
 
+    instead_of_zero: ClassVar[str] = NO_HETEROGENEITY
     in_units: ClassVar[frozenset[str]] = frozenset({"beta"})
     positive: ClassVar[frozenset[str]] = frozenset({"beta"})
     beta: float
@@ -72,6 +77,7 @@ class HalfCauchy(PositivePrior):
 class HalfStudentT(PositivePrior):
     """Absolute value of a t variable with nu degrees of freedom, location 0 and scale sigma."""
 
+    instead_of_zero: ClassVar[str] = NO_HETEROGENEITY
     in_units: ClassVar[frozenset[str]] = frozenset({"sigma"})
     positive: ClassVar[frozenset[str]] = frozenset({"nu", "sigma"})
     keywords: ClassVar[bool] = True
@@ -215,7 +221,9 @@ class Weibull(PositivePrior):
 
     def logpdf(self, x: Floats) -> Floats:
         z = np.maximum(x, 0.0) / self.beta
-        return within(x, log(self.alpha / self.beta) + special.xlogy(self.alpha - 1, z) - z**self.alpha, 0.0)
+        with np.errstate(over="ignore"):
+            fall = z**self.alpha
+        return within(x, log(self.alpha / self.beta) + special.xlogy(self.alpha - 1, z) - fall, 0.0)
 
     def cdf(self, x: Floats) -> Floats:
         return -np.expm1(-((np.maximum(x, 0.0) / self.beta) ** self.alpha))
@@ -268,6 +276,18 @@ class Fixed(Prior):
 
     def logpdf(self, x: Floats) -> Floats:
         return np.where(np.asarray(x) == self.value, inf, -inf)
+
+
+@dataclass(frozen=True, slots=True)
+class HalfFlat(Flat):
+    """Improper density 1 above 0."""
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return 0.0, inf
+
+    def logpdf(self, x: Floats) -> Floats:
+        return within(x, np.zeros(np.shape(x)), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +352,8 @@ class OfSquare(PositivePrior):
 
     def logpdf(self, x: Floats) -> Floats:
         x = np.asarray(x)
-        return _above_zero(x, self.square.logpdf(x * x) + _log(2 * x))
+        with np.errstate(over="ignore"):
+            return _above_zero(x, self.square.logpdf(x * x) + _log(2 * x))
 
     def cdf(self, x: Floats) -> Floats:
         return self.square.cdf(np.maximum(x, 0.0) ** 2)

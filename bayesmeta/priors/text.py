@@ -35,6 +35,7 @@ FAMILIES: Mapping[str, type[Prior]] = MappingProxyType(
             scale.Lomax,
             scale.Fixed,
             scale.Sqrt,
+            scale.HalfFlat,
             adaptive.Jeffreys,
             adaptive.OverallJeffreys,
             adaptive.BergerDeely,
@@ -51,6 +52,10 @@ LONGEST = 200
 CALL = re.compile(r"\s*([A-Za-z_][A-Za-z_0-9]*)\s*\(([^()]*)\)\s*")
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 ARGUMENT = re.compile(r"\s*(?:([A-Za-z_][A-Za-z_0-9]*)\s*=)?\s*([^\s=,]+)\s*")
+RECIPROCAL = re.compile(r"\s*1\s*/\s*(tau|sigma)(2|\s*(\^|\*\*)\s*2)?\s*")
+IMPROPER_AT_ZERO = (
+    "is improper at 0, so that the posterior does not exist; use HalfNormal or HalfCauchy, or Jeffreys()"
+)
 
 
 def parse_prior(text: str) -> Prior:
@@ -74,6 +79,8 @@ def parse_prior(text: str) -> Prior:
     """
     if not isinstance(text, str):
         raise PriorError(f"a prior must be a text such as 'HalfNormal(0.5)'; got {type(text).__name__}")
+    if RECIPROCAL.fullmatch(text[:LONGEST]):
+        raise PriorError(f"the prior {printable(text.strip())} {IMPROPER_AT_ZERO}")
     call = CALL.fullmatch(text) if len(text) <= LONGEST else None
     if call is None:
         raise PriorError(
@@ -91,6 +98,8 @@ def as_prior(value: Prior | str) -> Prior:
 def _family(name: str) -> type[Prior]:
     folded = {known.casefold(): family for known, family in FAMILIES.items()}
     found = folded.get(name.replace("_", "").casefold())
+    if found is None and name.replace("_", "").casefold() == "loguniform":
+        raise PriorError(f"the prior {printable(name)}, which is 1/tau, {IMPROPER_AT_ZERO}")
     if found is None:
         hint = suggest(name.replace("_", ""), FAMILIES) or f"; known priors are {', '.join(FAMILIES)}"
         raise PriorError(f"unknown prior '{printable(name)}'{hint}")

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.priors import Flat
+from bayesmeta.errors import printable
+from bayesmeta.priors import InverseGamma, OverallJeffreys
+from bayesmeta.properness import flat_coefficients
+from bayesmeta.results.conflict import locations, scatter
 
 if TYPE_CHECKING:
     from bayesmeta.results.fit import Fit
@@ -16,11 +19,17 @@ type Warnings = list[tuple[str, str]]
 FEW_STUDIES = 5
 WIDE_PRIOR = 10.0
 """Ratio of the prior median of tau to the median standard error above which units are doubted."""
+VAGUE_SHAPE = 0.1
+"""Shape of an inverse gamma prior up to which it is called vague, and is not."""
+CONFLICT = 1e-3
+"""Prior predictive tail probability below which priors and data contradict each other."""
+SMALLEST_SHOWN = 1e-15
 
 
 def warnings_of(fit: Fit) -> tuple[tuple[str, str], ...]:
     """Return every doubt about a fit, each once, as pairs of identifier and sentence."""
-    found = [*fit.studies.notes, *fit.design.notes, *_few(fit), *_wide_prior(fit), *_moments(fit)]
+    found = [*fit.studies.notes, *fit.design.notes, *_few(fit), *_sensitive(fit), *_wide_prior(fit)]
+    found += [*_scatter(fit), *_locations(fit), *_far_intercept(fit), *_moments(fit)]
     if fit.diagnostics is not None:
         found += fit.diagnostics.checks
     return tuple(dict.fromkeys((str(name), str(text)) for name, text in found))
@@ -28,29 +37,103 @@ def warnings_of(fit: Fit) -> tuple[tuple[str, str], ...]:
 
 def _few(fit: Fit) -> Warnings:
     k, p = fit.problem.k, fit.problem.p
-    if k <= p and isinstance(fit.priors.mu, Flat):
-        return [("prior-only", f"{k} studies and {p} coefficients: the posterior of tau is its prior")]
+    studies = f"{k} {'study' if k == 1 else 'studies'}"
+    if fit.model.is_common:
+        return []
+    if k <= p:
+        verdict = "is its prior" if flat_coefficients(fit.problem) >= k else "is close to its prior"
+        coefficients = "coefficient" if p == 1 else "coefficients"
+        return [("prior-only", f"{studies} and {p} {coefficients}: the posterior of tau {verdict}")]
     if k < FEW_STUDIES:
-        studies = "study" if k == 1 else "studies"
         return [
-            ("few-studies", f"{k} {studies}: tau and the prediction interval rest mostly on the prior of tau")
+            ("few-studies", f"{studies}: tau and the prediction interval rest mostly on the prior of tau")
         ]
+    return []
+
+
+def _is_vague(fit: Fit) -> bool:
+    return isinstance(fit.priors.tau, InverseGamma) and fit.priors.tau.alpha <= VAGUE_SHAPE
+
+
+def _sensitive(fit: Fit) -> Warnings:
+    name, prior = fit.priors.tau_on, fit.priors.tau
+    if _is_vague(fit):
+        text = f"the posterior depends on the small numbers in {name} ~ {prior}, which is not vague near 0"
+        return [("sensitive-prior", f"{text}; use HalfNormal or HalfCauchy")]
+    if isinstance(prior, OverallJeffreys):
+        return [("sensitive-prior", f"{prior} is not recommended for a mean effect; use Jeffreys()")]
     return []
 
 
 def _wide_prior(fit: Fit) -> Warnings:
     prior = fit.priors.tau_density
-    if fit.model.likelihood != "normal" or not prior.proper:
+    if fit.model.likelihood != "normal" or not prior.proper or _is_vague(fit):
         return []
     typical, median_se = prior.typical, float(np.median(fit.problem.studies.sei))
     if typical <= WIDE_PRIOR * median_se:
         return []
-    ratio = typical / median_se
     text = (
         f"the prior of {fit.priors.tau_on}, {fit.priors.tau}, puts the median of tau at {typical:.3g}, "
-        f"{ratio:.3g} times the median standard error; is it meant for effects in these units?"
+        f"{typical / median_se:.3g} times the median standard error {median_se:.3g}; is it meant for "
+        "effects in these units?"
     )
     return [("wide-tau-prior", text)]
+
+
+def _scatter(fit: Fit) -> Warnings:
+    found = None if fit.model.is_common or _is_vague(fit) else scatter(fit.problem)
+    if found is None or not found.tail < CONFLICT:
+        return []
+    priors = fit.priors
+    freedom = f"{found.df} degree{'' if found.df == 1 else 's'} of freedom"
+    text = (
+        f"the prior of {priors.tau_on}, {priors.tau}, puts the median of tau at "
+        f"{priors.tau_density.typical:.3g}, the studies suggest {found.tau:.3g}: a Q as extreme as "
+        f"{found.Q:.4g} ({freedom}) has prior probability {_probability(found.tail)}"
+    )
+    return [("prior-data-conflict", text)]
+
+
+def _locations(fit: Fit) -> Warnings:
+    if _is_vague(fit):
+        return []
+    priors = dict(zip(fit.problem.coefficients, fit.priors.beta, strict=True))
+    return [
+        (
+            "prior-data-conflict",
+            f"the prior of {printable(one.name)}, {priors[one.name]}, is far from the fixed effect "
+            f"{one.estimate:.4g} (standard error {one.se:.3g}), which has prior probability "
+            f"{_probability(one.tail)}",
+        )
+        for one in locations(fit.problem)
+        if one.tail < CONFLICT
+    ]
+
+
+def _probability(tail: float) -> str:
+    return f"below {SMALLEST_SHOWN:.0e}" if tail < SMALLEST_SHOWN else f"{tail:.1g}"
+
+
+def _far_intercept(fit: Fit) -> Warnings:
+    """Doubt an intercept that is the effect at a value of 0 far from every study."""
+    if not fit.design.intercept:
+        return []
+    plain = dict.fromkeys(
+        factor.name for term in fit.design.formula.terms for factor in term if not factor.kind
+    )
+    found: Warnings = []
+    for name in plain:
+        values = fit.design.learned[name]
+        if values.dtype.kind != "f":
+            continue
+        low, high = float(values.min()), float(values.max())
+        if max(low, -high) > high - low:
+            text = (
+                f"Intercept is the effect at {printable(name)} = 0, far outside its range in the studies, "
+                f"{low:g} to {high:g}; write center({printable(name)})"
+            )
+            found.append(("far-intercept", text))
+    return found
 
 
 def _moments(fit: Fit) -> Warnings:
@@ -60,6 +143,5 @@ def _moments(fit: Fit) -> Warnings:
     without = [name for name, one in summaries.items() if np.isnan(one.mean) or np.isnan(one.sd)]
     if not without:
         return []
-    return [
-        ("no-moments", f"mean or standard deviation does not exist for {', '.join(without)}: heavy tails")
-    ]
+    listed = ", ".join(map(printable, without))
+    return [("no-moments", f"mean or standard deviation does not exist for {listed}: heavy tails")]

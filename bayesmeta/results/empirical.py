@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import pi, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 GRID = 512
 REACH = 4.0
 """Bandwidths by which the grid of the kernel density goes beyond the draws."""
+FARTHEST = 25.0
+"""Spreads beyond the quartiles at which the grid ends, so that a heavy tail does not make it coarse."""
+SQRT_2PI = sqrt(2 * pi)
 
 
 class Kernel(NamedTuple):
@@ -87,7 +91,7 @@ class Empirical:
 
         Notes
         -----
-        The bandwidth is ``0.9 min(sd, IQR / 1.34) n^(-1/5)``.
+        The bandwidth is ``0.9 min(sd, IQR / 1.34) n^(-1/5)``. Draws beyond the grid count in its height.
 
         References
         ----------
@@ -99,14 +103,15 @@ class Empirical:
         if spread == 0:
             return Kernel(draws[:1], np.array([np.inf]))
         bandwidth = 0.9 * spread * draws.size**-0.2
-        low, high = draws.min() - REACH * bandwidth, draws.max() + REACH * bandwidth
+        low = max(draws.min(), quarter - FARTHEST * spread) - REACH * bandwidth
+        high = min(draws.max(), three_quarters + FARTHEST * spread) + REACH * bandwidth
         x = np.linspace(max(low, self.lower), min(high, self.upper), GRID)
         step = x[1] - x[0]
         found, _ = np.histogram(draws, bins=np.append(x - step / 2, x[-1] + step / 2))
         counts = found.astype(np.float64)
         smooth = np.exp(-0.5 * ((x[:, None] - x) / bandwidth) ** 2) @ counts
         smooth = smooth + self._reflections(x, counts, bandwidth)
-        return Kernel(x, smooth / (smooth.sum() * step))
+        return Kernel(x, smooth / (draws.size * bandwidth * SQRT_2PI))
 
     def _reflections(self, x: Floats, counts: Floats, bandwidth: float) -> Floats:
         """Return what the draws mirrored at a finite bound within the grid add."""

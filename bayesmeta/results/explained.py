@@ -21,7 +21,10 @@ def explained(posterior: Posterior) -> Empirical:
 
     Notes
     -----
-    ``R2 = 100 var(X beta) / (var(X beta) + tau^2)`` in each draw, the variance being over the studies.
+    ``R2 = 100 var(X beta) / (var(X beta) + tau^2)`` in each draw, the sample variance (divisor k - 1) being
+    over the studies. It is the explained share of the variance of true effects, sampling error left out, and
+    needs no second model. The classical R2 is another quantity: ``1 - tau^2 with / tau^2 without moderators``,
+    cut at 0.
 
     References
     ----------
@@ -32,7 +35,7 @@ def explained(posterior: Posterior) -> Empirical:
         draws = posterior.sampled
     else:
         draws = posterior.draws(DRAWS, np.random.default_rng(0))
-    fitted = np.var(draws.beta @ posterior.problem.X.T, axis=2)
+    fitted = np.var(draws.beta @ posterior.problem.X.T, axis=2, ddof=1)
     total = fitted + draws.tau**2
     share = np.divide(100 * fitted, total, out=np.zeros_like(total), where=total > 0)
     return Empirical(share[:, :, None], lower=0.0, upper=100.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from bayesmeta.results.text import fit_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from os import PathLike
 
     import pandas as pd
     import xarray as xr
@@ -64,6 +66,9 @@ class Fit:
     def __repr__(self) -> str:
         k, mods = self.problem.k, self.model.mods
         return f"<Fit: {self.engine}, {k} studies, mods '{mods}', status {self.status}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(fit_text(self))}</pre>"
 
     @property
     def engine(self) -> str:
@@ -150,7 +155,11 @@ class Fit:
         """Return posteriors of tau, tau2, I2 (percent), H2 and theta_new; REML and Q-profile beside them.
 
         The columns ``classical``, ``classical_lower`` and ``classical_upper`` hold the REML estimate with
-        the Q-profile interval and, for theta_new, the Knapp-Hartung prediction interval.
+        the Q-profile interval and, for theta_new, the Knapp-Hartung prediction interval. I2 and H2 are not
+        defined for count likelihoods, nor where k = p.
+
+        A mode depends on the scale: where the density of tau is above 0 at tau = 0, those of tau2, I2 and H2
+        are unbounded there, and their mode is 0 (1 for H2) although that of tau may lie elsewhere.
         """
         return _frame(tables.heterogeneity_rows(self.posterior, self.classical, prob=prob, kind=kind))
 
@@ -198,8 +207,9 @@ class Fit:
         Returns
         -------
         DataFrame
-            The values, then ``mode median mean sd lower upper`` of the mean effect, and ``new_lower
-            new_upper`` of the effect in a new study.
+            The values, then ``mode median mean sd lower upper`` of the mean effect, ``new_lower new_upper``
+            of the effect in a new study and ``extrapolates``, whether a moderator is outside its range in the
+            studies. Its ``attrs["warnings"]`` has the doubts, as pairs of identifier and sentence.
 
         Raises
         ------
@@ -209,13 +219,23 @@ class Fit:
         import pandas as pd
 
         given, rows = self._design_rows(newdata)
+        outside = self._extrapolates(given, len(rows))
         mean = tables.distribution_rows(self.posterior.at(rows, new_study=False), prob=prob, kind=kind)
         new = tables.distribution_rows(self.posterior.at(rows, new_study=True), prob=prob, kind=kind)
         columns = [
-            {**one, "new_lower": two["lower"], "new_upper": two["upper"]}
-            for one, two in zip(mean, new, strict=True)
+            {**one, "new_lower": two["lower"], "new_upper": two["upper"], "extrapolates": far}
+            for one, two, far in zip(mean, new, outside, strict=True)
         ]
-        return pd.concat([pd.DataFrame(given), pd.DataFrame(columns)], axis=1)
+        table = pd.concat([pd.DataFrame(given), pd.DataFrame(columns)], axis=1)
+        table.attrs["warnings"] = list(self.design.outside(given))
+        return table
+
+    def _extrapolates(self, given: dict[str, Any], n: int) -> list[bool]:
+        """Return for each of n rows of new values whether a moderator is outside its range."""
+        if not self.design.formula.columns:
+            return [False] * n
+        one_by_one = [{name: column[i : i + 1] for name, column in given.items()} for i in range(n)]
+        return [bool(self.design.outside(row)) for row in one_by_one]
 
     def _design_rows(self, newdata: Any) -> tuple[dict[str, Any], Floats]:
         from bayesmeta.tables import Table
@@ -259,8 +279,13 @@ class Fit:
 
         return fit_tree(self)
 
-    def save(self, path: str) -> None:
-        """Write the fit as netCDF; `bayesmeta.load` reads it back.
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fit as netCDF, whole or not at all; `bayesmeta.load` reads it back.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write; one that exists is replaced.
 
         Raises
         ------

@@ -6,7 +6,7 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from bayesmeta.errors import printable
-from bayesmeta.results.tables import summary_rows
+from bayesmeta.results.tables import exponentiated, summary_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,17 +75,26 @@ def method_text(fit: Fit) -> str:
     return f"NUTS, {drawn}, seed {fit.seed}: {fit.status}"
 
 
+def _ratios(fit: Fit, rows: Mapping[str, Row]) -> list[str]:
+    """Return median and interval of the effects on the scale of the ratio, as lines."""
+    shown = {f"exp({name})": exponentiated(row) for name, row in rows.items() if name != "tau"}
+    return ["", text_table(shown, corner=fit.studies.effect_label)]
+
+
 def fit_text(fit: Fit, *, prob: float = 0.95, kind: str = "eti") -> str:
     """Return the summary of a fit for the terminal."""
     studies = fit.problem.studies
     scale = f"{studies.analysis_label}{f' ({studies.units})' if studies.units else ''}"
     name = {"eti": "equal-tailed", "hdi": "shortest"}[kind]
+    rows = summary_rows(fit.posterior, prob=prob, kind=kind)
+    number_of_studies = f"{studies.k} {'study' if studies.k == 1 else 'studies'}"
     lines = [
-        f"{scale}: {studies.k} studies, mods '{fit.model.mods}', {fit.model.likelihood} likelihood",
+        f"{scale}: {number_of_studies}, mods '{fit.model.mods}', {fit.model.likelihood} likelihood",
         f"Priors: {priors_text(fit)}",
         f"Method: {method_text(fit)}",
         "",
-        text_table(summary_rows(fit.posterior, prob=prob, kind=kind)),
+        text_table(rows),
+        *(_ratios(fit, rows) if studies.is_ratio else []),
         "",
         f"Intervals are {100 * prob:g} % {name}.",
     ]
