@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from bayesmeta.errors import AnalysisError
 
 LONGEST_LIST = 1000
-QUANTITY = re.compile(r"[^.\[\]]+(?:\[[0-9]+\])?(?:\.[^.\[\]]+(?:\[[0-9]+\])?)*")
+QUANTITY = re.compile(r"[^.]+(?:\.[^.]+)*")
 NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 type Pairs = tuple[tuple[str, str], ...]

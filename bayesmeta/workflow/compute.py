@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bayesmeta.agreement import agreement
-from bayesmeta.classical import split_studies, subgroup_difference
+from bayesmeta.classical import subgroup_difference
 from bayesmeta.engines.exact import why_not
-from bayesmeta.fitting import chosen_engine
+from bayesmeta.errors import ImproperPosteriorError
 from bayesmeta.fitting import fit as make_fit
-from bayesmeta.loading import studies_of
 from bayesmeta.model import Model
-from bayesmeta.problem import pose
-from bayesmeta.properness import require_proper
-from bayesmeta.sensitivity import leave_one_out, prior_sensitivity, with_priors_of
+from bayesmeta.sensitivity import leave_one_out, prior_sensitivity
 from bayesmeta.workflow.outcome import Checked, Outcome, Subgroups
+from bayesmeta.workflow.prepare import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bayesmeta.analysis import Analysis
-    from bayesmeta.problem import Problem
     from bayesmeta.results.fit import Fit
-    from bayesmeta.studies import Studies
+    from bayesmeta.workflow.prepare import Division, Plan, Planned
 
 type Say = Callable[[str], None]
 type Report = Callable[[dict[str, Any]], None]
@@ -42,7 +38,7 @@ def compute(
     analysis : Analysis
         What is asked.
     engine : str, optional
-        Engine to use instead of that of the file.
+        Engine to use instead of those of the file.
     say : callable, optional
         Called with a line before each step.
     report : callable, optional
@@ -54,20 +50,24 @@ def compute(
         If something in the analysis or the data is wrong, before anything is computed; or if a number
         cannot be computed.
     """
-    run = _Run(analysis, engine or analysis.engine.name, say or _silent, report)
-    run.check()
-    main = run.checked("the main model", run.studies, run.model)
-    base = with_priors_of(main.fit)
+    say = say or _silent
+    say("reading")
+    plan = prepare(analysis, engine=engine)
+    _warm_up(plan)
+    run = _Run(plan, say, report)
+    main = run.checked(plan.main)
+    left_out, notes = run.left_out(main.fit)
     return Outcome(
         analysis=analysis,
-        studies=run.studies,
+        studies=plan.studies,
         seed=run.seed,
         main=main,
-        regressions=run.regressions(),
-        subgroups=run.subgroups(base),
-        left_out=run.left_out(main.fit),
+        regressions={name: run.checked(one) for name, one in plan.regressions.items()},
+        subgroups=tuple(run.division(one) for one in plan.subgroups),
+        left_out=left_out,
         priors=run.other_priors(),
         also=run.other_measures(),
+        notes=notes,
     )
 
 
@@ -75,106 +75,87 @@ def _silent(_line: str) -> None:
     pass
 
 
+def _warm_up(plan: Plan) -> None:
+    """Begin compiling the first model that will be sampled."""
+    sampled = [one for one in plan.fits if one.engine == "nuts"]
+    if sampled:
+        from bayesmeta.engines.nuts import warm_up
+
+        warm_up(sampled[0].problem)
+
+
 class _Run:
-    """One run: the analysis, its studies, its seed, and how fits are made."""
+    """One run: the plan, its seed, and how fits are made."""
 
-    def __init__(self, analysis: Analysis, engine: str, say: Say, report: Report | None) -> None:
-        self.analysis, self.engine, self.say, self.report = analysis, engine, say, report
-        self.studies = studies_of(analysis)
-        self.seed = secrets.randbelow(2**32) if analysis.seed is None else analysis.seed
-        self.model = analysis.main_model()
+    def __init__(self, plan: Plan, say: Say, report: Report | None) -> None:
+        self.plan, self.analysis, self.say, self.report = plan, plan.analysis, say, report
+        self.seed = secrets.randbelow(2**32) if self.analysis.seed is None else self.analysis.seed
 
-    def check(self) -> None:
-        """Pose every problem, so that mistakes show before anything is computed, and begin compiling."""
-        problems = [pose(self.studies, self.model)]
-        problems += [
-            pose(self.studies, self.analysis.regression_model(one)) for one in self.analysis.regressions
-        ]
-        for problem in problems:
-            require_proper(problem)
-        for division in self.analysis.subgroups:
-            split_studies(self.studies, division.by)
-        for measure in self.analysis.data.also:
-            studies_of(self.analysis, measure)
-        self._warm_up(problems[0])
-
-    def _warm_up(self, problem: Problem) -> None:
-        if chosen_engine(problem, self.engine) == "nuts":
-            from bayesmeta.engines.nuts import warm_up
-
-            warm_up(problem)
-
-    def fit(self, studies: Studies, model: Model, engine: str | None = None) -> Fit:
-        """Return a fit by the engine of the run, or another one."""
-        problem = pose(studies, model)
-        chosen = chosen_engine(problem, engine or self.engine)
-        if chosen == "exact":
-            return make_fit(studies, model, engine="exact")
+    @property
+    def sampler(self) -> dict[str, Any]:
+        """Options of the sampler."""
         options = self.analysis.engine
-        return make_fit(
-            studies,
-            model,
-            engine="nuts",
-            seed=self.seed,
-            report=self.report,
-            chains=options.chains,
-            tune=options.tune,
-            draws=options.draws,
-            target_accept=options.target_accept,
-        )
+        names = ("chains", "tune", "draws", "target_accept")
+        return {"report": self.report, **{name: getattr(options, name) for name in names}}
 
-    def checked(self, what: str, studies: Studies, model: Model, engine: str | None = None) -> Checked:
+    def checked(self, one: Planned) -> Checked:
         """Return a fit, compared with the exact answer where it was sampled and that exists."""
-        self.say(what)
-        fit = self.fit(studies, model, engine)
-        wanted = self.analysis.engine.cross_check == "exact"
-        if fit.engine == "exact" or not wanted or why_not(fit.problem):
+        self.say(one.name)
+        if one.engine == "exact":
+            return Checked(make_fit(one.studies, one.model, engine="exact"))
+        fit = make_fit(one.studies, one.model, engine="nuts", seed=self.seed, **self.sampler)
+        if self.analysis.engine.cross_check != "exact" or why_not(one.problem):
             return Checked(fit)
-        exact = make_fit(studies, model, engine="exact")
+        exact = make_fit(one.studies, one.model, engine="exact")
         return Checked(fit, exact, agreement(fit, exact, prob=self.analysis.interval.prob))
 
-    def regressions(self) -> dict[str, Checked]:
-        """Return the regressions by name."""
-        return {
-            one.name: self.checked(
-                f"regression {one.name}", self.studies, self.analysis.regression_model(one), one.engine
-            )
-            for one in self.analysis.regressions
-        }
-
-    def subgroups(self, base: Model) -> tuple[Subgroups, ...]:
-        """Return the divisions of the studies; every group keeps the priors of all studies."""
-        pooled = replace(base, mods="1", beta=None)
-        return tuple(self._division(one.by, pooled) for one in self.analysis.subgroups)
-
-    def _division(self, by: str, model: Model) -> Subgroups:
-        groups = split_studies(self.studies, by)
+    def division(self, one: Division) -> Subgroups:
+        """Return the answers of the subgroups; every group keeps the priors of all studies."""
         return Subgroups(
-            by,
-            {name: self.checked(f"subgroup {by} {name}", group, model) for name, group in groups.items()},
-            {name: subgroup_difference(groups, method=method) for name, method in DIFFERENCE_METHODS.items()},
+            one.by,
+            {name: self.checked(group) for name, group in one.groups.items()},
+            {
+                name: subgroup_difference(one.studies, method=method)
+                for name, method in DIFFERENCE_METHODS.items()
+            },
+            one.unanswered,
         )
 
-    def left_out(self, fit: Fit) -> tuple[Any, ...]:
-        """Return leave-one-out, by integration where that is possible."""
-        if not self.analysis.sensitivity.leave_one_out or fit.problem.k < 2:
-            return ()
-        self.say("leaving out each study")
-        return leave_one_out(fit, seed=self.seed)
+    def left_out(self, fit: Fit) -> tuple[tuple[Any, ...], tuple[tuple[str, str], ...]]:
+        """Return leave-one-out, by integration where that is possible, and what prevented it."""
+        if not self.analysis.sensitivity.leave_one_out:
+            return (), ()
+        self.say("leave_one_out")
+        if fit.problem.k < 2:
+            return (), (("leave-one-out", "leave-one-out needs at least 2 studies; there is 1"),)
+        try:
+            return leave_one_out(fit, seed=self.seed, **self.sampled_by(fit)), ()
+        except ImproperPosteriorError as error:
+            return (), (("leave-one-out", f"without one of the studies {error}"),)
 
     def other_priors(self) -> tuple[Any, ...]:
         """Return the answers under other priors, by integration where that is possible."""
         options = self.analysis.sensitivity
         if not options.tau_priors and not options.mu_priors:
             return ()
-        self.say("other priors")
+        self.say("prior_sensitivity")
+        main = self.plan.main
         return prior_sensitivity(
-            self.studies, self.model, tau=options.tau_priors, mu=options.mu_priors, seed=self.seed
+            self.plan.studies,
+            main.model,
+            tau=options.tau_priors,
+            mu=options.mu_priors,
+            seed=self.seed,
+            **self.sampled_by(main),
         )
+
+    def sampled_by(self, one: Fit | Planned) -> dict[str, Any]:
+        """Return the options of the sampler for variants of a fit that only it can make."""
+        problem = one.problem
+        return self.sampler if why_not(problem) else {}
 
     def other_measures(self) -> dict[str, Fit]:
         """Return random-effects answers for further measures, with default priors."""
-        return {
-            measure: make_fit(studies_of(self.analysis, measure), Model())
-            for measure in self.analysis.data.also
-        }
+        if self.plan.also:
+            self.say("also")
+        return {measure: make_fit(studies, Model()) for measure, studies in self.plan.also.items()}

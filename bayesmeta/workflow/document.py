@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from math import exp, isfinite, nan
+from importlib.metadata import version
+from math import exp, isnan, sqrt
+from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from bayesmeta.analysis_options import plain
+from bayesmeta.classical import classical, classical_suite
+from bayesmeta.errors import AnalysisError
+from bayesmeta.loading import input_hashes
 from bayesmeta.results.explained import explained
 from bayesmeta.results.marginal import summarise
 from bayesmeta.results.posterior import all_names
 from bayesmeta.results.tables import EXPONENTIATED
+from bayesmeta.workflow.expected import verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from bayesmeta.analysis import Analysis
-    from bayesmeta.analysis_options import Expected
+    from bayesmeta.arrays import Floats
     from bayesmeta.classical import Classical
     from bayesmeta.results.fit import Fit
-    from bayesmeta.workflow.outcome import Checked, Outcome, Subgroups
+    from bayesmeta.results.posterior import Posterior
+    from bayesmeta.workflow.outcome import Checked, Outcome, Subgroups, Unanswered
 
 type Block = dict[str, Any]
 
 SCHEMA_VERSION = 1
+PACKAGES = ("bayesmeta", "numpy", "scipy", "pymc", "nutpie", "arviz")
 MEAN_AND_NEW = ("mu", "theta_new")
+SAME_LEVEL = 0.95
+"""Level of the classical answers that a fit carries."""
 
 
 def document(outcome: Outcome) -> Block:
@@ -40,18 +53,25 @@ def document(outcome: Outcome) -> Block:
         "minimal_important_difference": outcome.analysis.data.minimal_important_difference,
         "k": fit.problem.k,
         "p": fit.problem.p,
+        "data": data_block(outcome.analysis),
         "mods": fit.model.mods,
+        "center": fit.model.center,
         "likelihood": fit.model.likelihood,
+        "effects": fit.model.effects,
+        "coefficients": list(fit.problem.coefficients),
         "interval": {"kind": writer.kind, "prob": writer.prob},
         "group1": studies.group1,
         "group2": studies.group2,
         "seed": outcome.seed,
+        "versions": versions(),
+        "inputs": input_hashes(outcome.analysis),
         "priors": priors_block(fit),
-        "warnings": [{"id": name, "message": text} for name, text in fit.warnings],
+        "warnings": _warnings((*fit.warnings, *outcome.notes)),
         "excluded": [{"slab": slab, "reason": reason} for slab, reason in studies.excluded],
         "studies": writer.studies(fit),
         "classical": writer.classical(fit),
         "posterior": writer.posterior(outcome.main),
+        "benefit": benefit_block(fit, outcome.analysis.data.minimal_important_difference),
         "diagnostics": diagnostics_block(fit),
         "regressions": {name: writer.regression(one) for name, one in outcome.regressions.items()},
         "subgroups": {one.by: writer.subgroups(one) for one in outcome.subgroups},
@@ -60,8 +80,55 @@ def document(outcome: Outcome) -> Block:
         "also": {name: writer.other_measure(one) for name, one in outcome.also.items()},
         "agreement": [{"fit": name, **one.to_dict()} for name, one in outcome.agreements.items()],
     }
-    content["expected"] = [verdict(one, content) for one in outcome.analysis.expected]
-    return content
+    verdicts = [verdict(one, content) for one in outcome.analysis.expected]
+    failures = [*outcome.failures, *_missed(verdicts)]
+    return {**content, "expected": verdicts, "failures": failures, "status": "failed" if failures else "ok"}
+
+
+def _warnings(pairs: Iterable[tuple[str, str]]) -> list[Block]:
+    return [{"id": name, "message": text} for name, text in pairs]
+
+
+def _missed(verdicts: list[Block]) -> list[str]:
+    return [_missed_text(one) for one in verdicts if not one["ok"]]
+
+
+def _missed_text(one: Block) -> str:
+    wanted = f"expected {one['quantity']} = {one['value']:g} within {one['tolerance']:g}"
+    return f"{wanted}; " + (
+        "there is no such number" if isnan(one["computed"]) else f"got {one['computed']:.8g}"
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the package and of those that its numbers come from."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def data_block(analysis: Analysis) -> Block:
+    """Return where the studies come from and what their columns mean; no folders, which may be private."""
+    block: Block = plain(analysis.data)
+    return block | ({"file": PureWindowsPath(block["file"]).name} if block.get("file") else {})
+
+
+def benefit_block(fit: Fit, important: float | None) -> Block:
+    """Return probabilities of effects on the better side, and beyond the minimal important difference.
+
+    Above 0 counts as better where no direction is. The difference is on the analysis scale.
+    """
+    if not fit.problem.is_pooled:
+        return {}
+    sign, side = ("<", -1) if fit.studies.better == "lower" else (">", 1)
+    limits = {"any": "0"} | ({} if important is None else {"important": repr(side * important)})
+    statements = {
+        name: {limit: f"{name} {sign} {value}" for limit, value in limits.items()} for name in MEAN_AND_NEW
+    }
+    return {
+        name: {
+            limit: {"statement": text, "probability": fit.probability(text)} for limit, text in one.items()
+        }
+        for name, one in statements.items()
+    }
 
 
 def priors_block(fit: Fit) -> Block:
@@ -91,14 +158,23 @@ class _Writer:
     def __init__(self, analysis: Analysis) -> None:
         self.prob, self.kind = analysis.interval.prob, analysis.interval.kind
         self.statements = analysis.report.probabilities
+        self.difference = analysis.data.minimal_important_difference
 
     def quantity(self, fit: Fit, name: str) -> Block:
         block = fit.quantity(name, prob=self.prob, kind=self.kind)
-        exponentiate = fit.studies.is_ratio and (name in MEAN_AND_NEW or name.startswith("theta["))
+        effect = name in fit.problem.coefficients or name == "theta_new" or name.startswith("theta[")
+        exponentiate = fit.studies.is_ratio and effect
         return block | ({"exp": _exponentiated(block)} if exponentiate else {})
 
     def classical(self, fit: Fit) -> Block:
-        return {name: result.to_dict(fit.studies.is_ratio) for name, result in fit.classical.items()}
+        suite = self.suite(fit)
+        return {name: result.to_dict(fit.studies.is_ratio) for name, result in suite.items()}
+
+    def suite(self, fit: Fit) -> Mapping[str, Classical]:
+        """Return the classical answers with intervals of the level that the analysis asks for."""
+        if self.prob == SAME_LEVEL or not fit.classical:
+            return fit.classical
+        return classical_suite(fit.studies, fit.model.mods, level=self.prob)
 
     def posterior(self, checked: Checked) -> Block:
         fit = checked.fit
@@ -106,13 +182,33 @@ class _Writer:
         return {
             "engine": fit.engine,
             **{name: self.quantity(fit, name) for name in names},
-            "probabilities": {text: fit.probability(text) for text in self._statements(fit)},
-            "log_evidence": checked.best.log_evidence,
+            "probabilities": self.probabilities(fit),
+            "log_evidence": _known(checked.best.log_evidence),
         }
 
-    def _statements(self, fit: Fit) -> list[str]:
-        better = {"higher": "mu > 0", "lower": "mu < 0"}.get(fit.studies.better, "mu > 0")
-        return list(dict.fromkeys([*self.statements, better])) if fit.problem.is_pooled else []
+    def probabilities(self, fit: Fit) -> Block:
+        """Return the probabilities of benefit, of an important one, and of the statements of the file.
+
+        Statements about quantities that the fit does not have are left out; they were checked against the
+        main model.
+        """
+        known = dict[str, float]()
+        for text in dict.fromkeys([*self.statements, *self._benefits(fit)]):
+            try:
+                known[text] = fit.probability(text)
+            except AnalysisError:
+                continue
+        return known
+
+    def _benefits(self, fit: Fit) -> list[str]:
+        if not fit.problem.is_pooled:
+            return []
+        upwards = fit.studies.better != "lower"
+        statements = ["mu > 0" if upwards else "mu < 0"]
+        if self.difference is not None:
+            beyond = f"> {self.difference!r}" if upwards else f"< -{self.difference!r}"
+            statements += [f"mu {beyond}", f"theta_new {beyond}"]
+        return statements
 
     def studies(self, fit: Fit) -> list[Block]:
         keep = ("slab", "yi", "sei", "weight_fixed", "weight_random", "pooling")
@@ -124,7 +220,7 @@ class _Writer:
 
     def regression(self, checked: Checked) -> Block:
         fit = checked.fit
-        suite = {name: fit.classical[name] for name in ("fixed", "REML", "REML_HK") if name in fit.classical}
+        suite = {name: one for name, one in self.suite(fit).items() if name in {"fixed", "REML", "REML_HK"}}
         names = fit.problem.coefficients
         return {
             "mods": fit.model.mods,
@@ -134,39 +230,51 @@ class _Writer:
             "engine": fit.engine,
             "priors": priors_block(fit),
             "coefficients": {name: self.quantity(fit, name) for name in names},
+            "positive": {name: 1 - float(fit.marginal(name).cdf(0.0)) for name in names},
             "tau": self.quantity(fit, "tau"),
             "R2": self._explained(fit),
-            "log_evidence": checked.best.log_evidence,
-            "classical": {name: _regression(result) for name, result in suite.items()},
-            "warnings": [{"id": name, "message": text} for name, text in fit.warnings],
+            "log_evidence": _known(checked.best.log_evidence),
+            "classical": {name: result.to_dict() for name, result in suite.items()},
+            "probabilities": self.probabilities(fit),
+            "warnings": _warnings(fit.warnings),
             "diagnostics": diagnostics_block(fit),
         }
 
     def _explained(self, fit: Fit) -> Block:
-        summary = summarise(explained(fit.posterior), prob=self.prob, kind=self.kind)
-        return {name: float(values[0]) for name, values in summary._asdict().items()}
+        draws = explained(fit.posterior)
+        summary = summarise(draws, prob=self.prob, kind=self.kind)
+        block = {name: float(values[0]) for name, values in summary._asdict().items()}
+        return block | {"error": _explained_error(fit.posterior, draws.values[:, :, 0], prob=self.prob)}
 
     def subgroups(self, division: Subgroups) -> Block:
         return {
             "tau": "separate",
-            "groups": {name: self.group(one) for name, one in division.groups.items()},
+            "groups": {
+                **{name: self.group(one) for name, one in division.groups.items()},
+                **{name: _unanswered(one) for name, one in division.unanswered.items()},
+            },
             "difference": {name: one.to_dict() for name, one in division.differences.items()},
         }
 
     def group(self, checked: Checked) -> Block:
         return {
             "k": checked.fit.problem.k,
+            "status": checked.fit.status,
             "classical": self.classical(checked.fit),
             "posterior": self.posterior(checked),
+            "warnings": _warnings(checked.fit.warnings),
             "diagnostics": diagnostics_block(checked.fit),
         }
 
     def left_out(self, one: Any) -> Block:
         ratio = one.fit.studies.is_ratio
+        fixed = one.fixed
+        if fixed is not None and self.prob != SAME_LEVEL:
+            fixed = classical(one.fit.studies, one.fit.model.mods, method="FE", level=self.prob)
         names = [*one.fit.problem.coefficients, "tau"]
         return {
             "omitted": one.omitted,
-            "classical": {} if one.fixed is None else {"fixed": one.fixed.to_dict(ratio)},
+            "classical": {} if fixed is None else {"fixed": fixed.to_dict(ratio)},
             "posterior": {"engine": one.fit.engine, **{name: self.quantity(one.fit, name) for name in names}},
         }
 
@@ -178,8 +286,8 @@ class _Writer:
             "posterior": {
                 "engine": one.fit.engine,
                 **block,
-                "probabilities": {text: one.fit.probability(text) for text in self._statements(one.fit)},
-                "log_evidence": one.fit.log_evidence,
+                "probabilities": self.probabilities(one.fit),
+                "log_evidence": _known(one.fit.log_evidence),
             },
         }
 
@@ -199,42 +307,19 @@ def _exponentiated(block: Block) -> Block:
     return {name: exp(min(block[name], 700.0)) for name in EXPONENTIATED}
 
 
-def _regression(result: Classical) -> Block:
-    return result.to_dict()
+def _known(value: float) -> float | None:
+    """Return a number that an engine may not give; None is unknown, not absent."""
+    return None if isnan(value) else value
 
 
-def verdict(expected: Expected, content: Mapping[str, Any]) -> Block:
-    """Return a known answer beside the computed one.
-
-    With ``invert`` the computed number is inverted first, for sources that compare in the other direction.
-    """
-    computed = _lookup(content, expected.quantity)
-    value = nan if computed is None else float(computed)
-    if expected.invert and value:
-        value = 1 / value
-    return {
-        "quantity": expected.quantity,
-        "value": expected.value,
-        "tolerance": expected.tolerance,
-        "source": expected.source,
-        "invert": expected.invert,
-        "computed": value,
-        "ok": isfinite(value) and abs(value - expected.value) <= expected.tolerance,
-    }
+def _unanswered(one: Unanswered) -> Block:
+    return {"k": one.k, "status": one.status, "reason": one.reason, "classical": {}, "posterior": None}
 
 
-def _lookup(content: Any, path: str) -> Any:
-    """Return what stands at a dotted path, keys with dots included; None if nothing does."""
-    if not path:
-        return content if isinstance(content, int | float) else None
-    if isinstance(content, list):
-        head, _, rest = path.partition(".")
-        return _lookup(content[int(head)], rest) if head.isdigit() and int(head) < len(content) else None
-    if not isinstance(content, dict):
-        return None
-    for key in content:
-        if path == key or path.startswith(f"{key}."):
-            found = _lookup(content[key], path[len(key) + 1 :])
-            if found is not None:
-                return found
-    return None
+def _explained_error(posterior: Posterior, draws: Floats, *, prob: float) -> Block:
+    """Return the Monte Carlo error of R2, which is always found from draws."""
+    if posterior.engine == "exact":
+        return {"mcse_mean": float(np.std(draws)) / sqrt(draws.size), "draws": draws.size}
+    from bayesmeta.results.diagnostics import monte_carlo_error
+
+    return monte_carlo_error(draws, prob=prob)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from bayesmeta.results.fit import Fit
     from bayesmeta.sensitivity import LeftOut, PriorChoice
     from bayesmeta.studies import Studies
+
+
+class Unanswered(NamedTuple):
+    """A subgroup without a posterior; the run goes on without it."""
+
+    k: int
+    """Number of studies."""
+    status: str
+    """``"no studies"``, ``"no estimate"`` or ``"improper"``."""
+    reason: str
+    """Why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,8 @@ class Subgroups:
         Column.
     groups : mapping of str to Checked
         Answer of each group, with a tau of its own.
+    unanswered : mapping of str to Unanswered
+        Groups without a posterior.
     differences : mapping of str to SubgroupDifference
         Classical tests, by method.
     """
@@ -62,6 +75,7 @@ class Subgroups:
     by: str
     groups: Mapping[str, Checked]
     differences: Mapping[str, SubgroupDifference]
+    unanswered: Mapping[str, Unanswered] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,8 @@ class Outcome:
         Other priors.
     also : mapping of str to Fit
         Further measures of the same counts.
+    notes : tuple of (str, str)
+        Identifier and sentence of each remark on the run.
     """
 
     analysis: Analysis
@@ -99,14 +115,45 @@ class Outcome:
     left_out: tuple[LeftOut, ...] = ()
     priors: tuple[PriorChoice, ...] = ()
     also: Mapping[str, Fit] = field(default_factory=dict)
+    notes: tuple[tuple[str, str], ...] = ()
 
     @property
     def agreements(self) -> dict[str, Agreement]:
         """Every comparison of two engines, by the name of the fit."""
+        return {name: one.agreement for name, one in self.named.items() if one.agreement is not None}
+
+    @property
+    def named(self) -> dict[str, Checked]:
+        """Main model, regressions and subgroups, by the name of the fit."""
         named = {"main": self.main, **{f"regressions.{name}": one for name, one in self.regressions.items()}}
         for division in self.subgroups:
             named |= {f"subgroups.{division.by}.{name}": one for name, one in division.groups.items()}
-        return {name: one.agreement for name, one in named.items() if one.agreement is not None}
+        return named
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What makes the run unreliable, in sentences; empty if nothing does."""
+        unreliable = [
+            f"{name}: {text}"
+            for name, one in self.named.items()
+            if one.fit.diagnostics is not None
+            for _, text in one.fit.diagnostics.checks
+        ]
+        apart = [
+            f"{name}: NUTS and the exact answer differ by {one.largest:.3g} Monte Carlo standard errors, "
+            f"more than the {one.threshold:.3g} that chance explains"
+            for name, one in self.agreements.items()
+            if not one.ok
+        ]
+        others = [
+            *(("leaving out " + one.omitted, one.fit) for one in self.left_out),
+            *((f"tau ~ {one.tau}, mu ~ {one.mu}", one.fit) for one in self.priors),
+            *self.also.items(),
+        ]
+        sampled = [
+            f"{name}: the sampler did not converge" for name, fit in others if fit.status == "unreliable"
+        ]
+        return (*unreliable, *apart, *sampled)
 
     @property
     def fits(self) -> tuple[Fit, ...]:
