@@ -25,9 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST = 2000
+LONGEST_NUMBER = 4
+"""Digits of a number; a longer one is out of every range."""
+OUT_OF_RANGE = -1
 MOST_TERMS = 50
 DEEPEST = 20
 """Factors multiplied in one term."""
+MOST_CROSSED = 6
+"""Groups of factors joined by ``*``."""
 TRANSFORMS = ("center", "scale", "log", "sqrt", "exp")
 SPLINES = ("bs", "ns")
 FUNCTIONS = ("C", *TRANSFORMS, "poly", *SPLINES)
@@ -35,7 +40,7 @@ POWERS = (2, 3)
 LARGEST_DF = 20
 IDENTIFIER = re.compile(r"[^\W\d]\w*")
 TOKEN = re.compile(
-    r"\s*(?:(?P<name>[^\W\d]\w*)|`(?P<quoted>[^`]{1,200})`|(?P<number>\d+)(?![\w.])"
+    r"\s*(?:(?P<name>[^\W\d]\w*)|`(?P<quoted>[^`]{1,200})`|(?P<number>[0-9]+)(?![\w.])"
     r"|(?P<text>\"[^\"]*\"|'[^']*')|(?P<symbol>[+\-:*^(),=]))"
 )
 ALLOWED = (
@@ -139,7 +144,7 @@ def _tokens(text: str) -> list[_Token]:
         match = TOKEN.match(text, place)
         if match is None or match.lastgroup is None:
             start = place + len(text[place:]) - len(text[place:].lstrip())
-            raise _refusal(text, start, f"'{printable(text[start : start + 1])}'")
+            raise _refusal(text, start, _character(text[start]))
         tokens.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
         place = match.end()
     return tokens
@@ -147,6 +152,11 @@ def _tokens(text: str) -> list[_Token]:
 
 def _refusal(text: str, place: int, found: str) -> FormulaError:
     return FormulaError(f"formula '{printable(text)}', character {place + 1}: unexpected {found}; {ALLOWED}")
+
+
+def _character(character: str) -> str:
+    """Return a character in quotes, or its code point where it cannot be seen."""
+    return f"'{character}'" if printable(character).strip() else f"U+{ord(character):04X}"
 
 
 def _quoted(text: str) -> str:
@@ -175,7 +185,7 @@ class _Parser:
             if self.place == len(self.tokens):
                 break
             sign = self.symbol("+", "-")
-        unique = tuple(dict.fromkeys(_ordered(terms)))
+        unique = _unique(_ordered(terms))
         if len(unique) > MOST_TERMS:
             raise FormulaError(f"a formula must have at most {MOST_TERMS} terms; got {len(unique)}")
         return Formula(intercept, unique)
@@ -197,9 +207,10 @@ class _Parser:
                 groups.append([following])
             else:
                 groups[-1].append(following)
-            if sum(map(len, groups)) > DEEPEST or len(groups) > 6:
+            if sum(map(len, groups)) > DEEPEST or len(groups) > MOST_CROSSED:
                 raise FormulaError(
-                    f"formula '{printable(self.text)}': too many factors in one term; at most 6"
+                    f"formula '{printable(self.text)}': too many factors in one term; at most {DEEPEST}, or "
+                    f"{MOST_CROSSED} joined by *"
                 )
         return [
             tuple(dict.fromkeys(factor for group in chosen for factor in group))
@@ -275,7 +286,9 @@ class _Parser:
     def number(self) -> int | None:
         found = self.peek("number")
         self.place += found is not None
-        return None if found is None else int(found[:6])
+        if found is None:
+            return None
+        return int(found) if len(found) <= LONGEST_NUMBER else OUT_OF_RANGE
 
     def symbol(self, *wanted: str) -> str:
         found = self.peek("symbol")
@@ -294,6 +307,14 @@ class _Parser:
             return _refusal(self.text, len(self.text), "end")
         token = self.tokens[self.place]
         return _refusal(self.text, token.place, f"'{printable(token.value)}'")
+
+
+def _unique(terms: list[tuple[Factor, ...]]) -> tuple[tuple[Factor, ...], ...]:
+    """Return each term once; ``b:a`` is ``a:b``, whichever is written first."""
+    seen: dict[frozenset[Factor], tuple[Factor, ...]] = {}
+    for term in terms:
+        seen.setdefault(frozenset(term), term)
+    return tuple(seen.values())
 
 
 def _ordered(terms: list[tuple[Factor, ...]]) -> list[tuple[Factor, ...]]:

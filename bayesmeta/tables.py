@@ -209,8 +209,8 @@ def as_column(values: object, name: str) -> Column:
     """
     if isinstance(values, np.ma.MaskedArray):
         raise DataError(f'column "{name}" is a masked array; fill the masked cells or leave their rows out')
-    if hasattr(values, "iloc") and hasattr(values, "isna"):
-        return _from_objects(_series_objects(values), name)
+    if hasattr(values, "tolist") and hasattr(values, "isna"):
+        return _from_objects(_pandas_objects(values), name)
     if isinstance(values, str | bytes) or not isinstance(values, Sequence | np.ndarray | range):
         raise DataError(f'column "{name}" must be a sequence; got {type(values).__name__}')
     if isinstance(values, np.ndarray):
@@ -272,8 +272,9 @@ def _frame_columns(frame: Any) -> dict[str, Column]:
     return {name: as_column(frame.iloc[:, position], name) for position, name in enumerate(names)}
 
 
-def _series_objects(series: Any) -> list[Any]:
-    missing = series.isna().to_numpy()
+def _pandas_objects(series: Any) -> list[Any]:
+    """Return what a Series, an Index or an array of pandas holds, None where it is missing."""
+    missing = np.asarray(series.isna())
     return [None if gone else value for value, gone in zip(series.tolist(), missing, strict=True)]
 
 
@@ -291,7 +292,7 @@ def _from_objects(values: list[Any], name: str) -> Column:
     nested = [value for value in values if isinstance(value, list | tuple | dict | set | bytes | np.ndarray)]
     if nested:
         raise DataError(f'column "{name}" must hold numbers or text; got {type(nested[0]).__name__}')
-    if all(_is_missing(value) or _is_number(value) for value in values):
+    if all(_is_missing(value) or is_number(value) for value in values):
         return np.array(
             [math.nan if _is_missing(value) else float(value) for value in values], dtype=np.float64
         )
@@ -302,8 +303,9 @@ def _is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ == "NAType" or bool(value != value)
 
 
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool | np.bool_):
+def is_number(value: object) -> bool:
+    """Return whether a cell is a number: no truth value, duration or text, and no integer above 2^53."""
+    if isinstance(value, bool | np.bool_ | np.timedelta64):  # NumPy counts durations among the integers
         return False
     if isinstance(value, int | np.integer):
         return abs(int(value)) <= LARGEST_EXACT_INTEGER
@@ -313,4 +315,4 @@ def _is_number(value: object) -> bool:
 def _text(value: object) -> str:
     if _is_missing(value):
         return ""
-    return number_text(float(cast("float", value))) if _is_number(value) else str(value)
+    return number_text(float(cast("float", value))) if is_number(value) else str(value)

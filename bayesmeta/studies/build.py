@@ -10,9 +10,11 @@ from bayesmeta.effectsizes import find_measure
 from bayesmeta.effectsizes.tables2x2 import double_zero
 from bayesmeta.errors import AnalysisError, DataError, suggest
 from bayesmeta.studies.arms import needed_columns, read_arms, sample_size
+from bayesmeta.studies.doubts import kind_notes
 from bayesmeta.studies.given import effect_notes
 from bayesmeta.studies.rows import choose_rows, gather, moderators, quoted
 from bayesmeta.studies.value import Studies
+from bayesmeta.tables import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -137,6 +139,7 @@ def effect_sizes(
         notes=(
             *rows.notes,
             *_zero_notes(kind, arms, rows.slab, empty, estimable, add=add, to=to),
+            *kind_notes(kind, rows),
             *effect_notes(yi, vi),
         ),
     )
@@ -149,8 +152,10 @@ def _options(measure: Measure, *, add: float, to: str, vtype: str, drop00: bool)
         raise AnalysisError(f"measure '{measure.name}' has vtype {known}; got '{vtype}'{hint}")
     if to not in RECEIVERS:
         raise AnalysisError(f"to must be one of {', '.join(RECEIVERS)}; got '{to}'{suggest(to, RECEIVERS)}")
-    if isinstance(add, bool) or not (np.isfinite(add) and add >= 0):
+    if not (is_number(add) and np.isfinite(add) and add >= 0):
         raise AnalysisError(f"add must be a number >= 0; got {add}")
+    if not isinstance(drop00, bool):
+        raise AnalysisError(f"drop00 must be True or False; got {drop00}")
     if not measure.corrects_zeros and (add, to) != (0.5, "only0"):
         raise AnalysisError(f"measure '{measure.name}' has no correction for zeros; leave out add and to")
     options: dict[str, Any] = {"add": float(add), "to": to} if measure.corrects_zeros else {}
@@ -186,7 +191,8 @@ def _refuse_nothing_but_empty(measure: Measure, empty: Bools) -> None:
 
 def _reason(measure: Measure, empty: bool, arms: Mapping[str, Floats], row: int) -> str:
     if not empty:
-        return "no estimate without a correction for its zero cells"
+        corrected = "no estimate without a correction for its zero cells"
+        return corrected if measure.corrects_zeros else "no estimate, or one without sampling variance"
     only_events = measure.kind == "table" and arms["ai"][row] > 0
     return "nothing but events in both groups" if only_events else "no events in either group"
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmeta.errors import AnalysisError, DataError
 from bayesmeta.studies.numbers import read_numbers, sentences
-from bayesmeta.tables import number_text, raise_all
+from bayesmeta.tables import is_number, number_text, raise_all, shown
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
@@ -124,13 +124,22 @@ def _origin(name: str) -> str:
 def _covariance(V: object, rows: Rows, n: int) -> Floats:
     if isinstance(V, np.ma.MaskedArray):
         raise DataError("V is a masked array; fill the masked cells or leave their rows out")
-    try:
-        matrix = np.array(V, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"V must be a matrix of numbers; got {type(V).__name__}") from error
+    matrix = _numbers(V)
     if matrix.shape != (n, n):
         raise DataError(f"V must have one row and one column a study, shape ({n}, {n}); got {matrix.shape}")
     return matrix[np.ix_(rows.positions, rows.positions)]
+
+
+def _numbers(V: object) -> Floats:
+    try:
+        given = np.asarray(V)
+    except ValueError as error:  # rows of different lengths
+        raise DataError(f"V must be a matrix of numbers; got {type(V).__name__}") from error
+    if given.dtype.kind not in "fiu":
+        strange = [item for item in given.ravel().tolist() if not (item is None or is_number(item))]
+        if strange:
+            raise DataError(f"V must be a matrix of numbers; {shown(str(strange[0]))} is in it")
+    return given.astype(np.float64)
 
 
 def _checked_covariance(rows: Rows, V: Floats) -> Floats:

@@ -69,6 +69,19 @@ RULES: dict[str, Rule] = {
 """Rule of each canonical column."""
 
 
+LARGEST = 1e150
+"""Size beyond which the square of a number overflows, and below whose inverse it vanishes."""
+
+
+def _beyond(name: str, values: Floats) -> tuple[Bools, str]:
+    """Return which numbers are too large or too small to be computed with, and the rule that they break."""
+    power = 2 if RULES[name] is VARIANCE else 1
+    size = np.abs(values)
+    tiny = (size > 0) & (size < LARGEST**-power) & (RULES[name] is not EFFECT)
+    must = f"a number must lie between {LARGEST**-power:.0e} and {LARGEST**power:.0e} in size"
+    return np.asarray((size > LARGEST**power) | tiny), must
+
+
 def read_numbers(
     rows: Rows, names: Mapping[str, str], wanted: Sequence[str]
 ) -> tuple[dict[str, Floats], list[Problem]]:
@@ -96,7 +109,12 @@ def read_numbers(
         for row in np.flatnonzero(~sound).tolist():
             advice = _advice(name, float(values[row]), missing=_missing(column[row]))
             problems.append((row, rows.problem(row, names[name], RULES[name].must, advice=advice)))
-        numbers[name] = np.where(sound, values, np.nan)
+        extreme, must = _beyond(name, values)
+        problems += [
+            (row, rows.problem(row, names[name], must, advice="Change the unit"))
+            for row in np.flatnonzero(sound & extreme).tolist()
+        ]
+        numbers[name] = np.where(sound & ~extreme, values, np.nan)
     return numbers, problems
 
 
@@ -114,6 +132,8 @@ def _advice(name: str, value: float, *, missing: bool) -> str:
         return 'Fix the cell, leave out all such rows with missing = "drop"'
     if RULES[name] in (SE, SD, VARIANCE) and value == 0:
         return "Was it rounded? Give more digits"
+    if RULES[name] is COUNT and 0 < value < 1:
+        return "It looks like a proportion: give the number of events"
     if RULES[name] is COUNT and 0 < value <= 100 and value != np.floor(value):
         return "It looks like a percentage: give the number of events"
     if RULES[name] is SIZE and value > 1:
