@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from math import exp, isnan, sqrt
-from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmeta.analysis_options import plain
 from bayesmeta.classical import classical, classical_suite
 from bayesmeta.errors import AnalysisError
 from bayesmeta.loading import input_hashes
@@ -18,6 +16,7 @@ from bayesmeta.results.marginal import summarise
 from bayesmeta.results.posterior import all_names
 from bayesmeta.results.tables import EXPONENTIATED
 from bayesmeta.workflow.expected import verdict
+from bayesmeta.workflow.facts import benefit_block, data_block, positive_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,6 +33,7 @@ type Block = dict[str, Any]
 SCHEMA_VERSION = 1
 PACKAGES = ("bayesmeta", "numpy", "scipy", "pymc", "nutpie", "arviz")
 MEAN_AND_NEW = ("mu", "theta_new")
+REGRESSION_SUITE = ("fixed", "REML", "REML_HK")
 SAME_LEVEL = 0.95
 """Level of the classical answers that a fit carries."""
 
@@ -59,6 +59,7 @@ def document(outcome: Outcome) -> Block:
         "likelihood": fit.model.likelihood,
         "effects": fit.model.effects,
         "coefficients": list(fit.problem.coefficients),
+        "positive": positive_block(fit),
         "interval": {"kind": writer.kind, "prob": writer.prob},
         "group1": studies.group1,
         "group2": studies.group2,
@@ -105,32 +106,6 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def data_block(analysis: Analysis) -> Block:
-    """Return where the studies come from and what their columns mean; no folders, which may be private."""
-    block: Block = plain(analysis.data)
-    return block | ({"file": PureWindowsPath(block["file"]).name} if block.get("file") else {})
-
-
-def benefit_block(fit: Fit, important: float | None) -> Block:
-    """Return probabilities of effects on the better side, and beyond the minimal important difference.
-
-    Above 0 counts as better where no direction is. The difference is on the analysis scale.
-    """
-    if not fit.problem.is_pooled:
-        return {}
-    sign, side = ("<", -1) if fit.studies.better == "lower" else (">", 1)
-    limits = {"any": "0"} | ({} if important is None else {"important": repr(side * important)})
-    statements = {
-        name: {limit: f"{name} {sign} {value}" for limit, value in limits.items()} for name in MEAN_AND_NEW
-    }
-    return {
-        name: {
-            limit: {"statement": text, "probability": fit.probability(text)} for limit, text in one.items()
-        }
-        for name, one in statements.items()
-    }
-
-
 def priors_block(fit: Fit) -> Block:
     """Return the priors in force and which of them are defaults."""
     priors = fit.priors
@@ -152,6 +127,13 @@ def diagnostics_block(fit: Fit) -> Block:
     return {"status": "exact"} if fit.diagnostics is None else fit.diagnostics.to_dict()
 
 
+def classical_at(fit: Fit, level: float) -> Mapping[str, Classical]:
+    """Return the classical answers beside a fit, with intervals of the given level."""
+    if level == SAME_LEVEL or not fit.classical:
+        return fit.classical
+    return classical_suite(fit.studies, fit.model.mods, level=level)
+
+
 class _Writer:
     """Blocks of the document, with one kind and level of interval."""
 
@@ -167,14 +149,8 @@ class _Writer:
         return block | ({"exp": _exponentiated(block)} if exponentiate else {})
 
     def classical(self, fit: Fit) -> Block:
-        suite = self.suite(fit)
+        suite = classical_at(fit, self.prob)
         return {name: result.to_dict(fit.studies.is_ratio) for name, result in suite.items()}
-
-    def suite(self, fit: Fit) -> Mapping[str, Classical]:
-        """Return the classical answers with intervals of the level that the analysis asks for."""
-        if self.prob == SAME_LEVEL or not fit.classical:
-            return fit.classical
-        return classical_suite(fit.studies, fit.model.mods, level=self.prob)
 
     def posterior(self, checked: Checked) -> Block:
         fit = checked.fit
@@ -220,7 +196,11 @@ class _Writer:
 
     def regression(self, checked: Checked) -> Block:
         fit = checked.fit
-        suite = {name: one for name, one in self.suite(fit).items() if name in {"fixed", "REML", "REML_HK"}}
+        suite = {
+            name: one
+            for name, one in classical_at(fit, self.prob).items()
+            if name in {"fixed", "REML", "REML_HK"}
+        }
         names = fit.problem.coefficients
         return {
             "mods": fit.model.mods,
@@ -230,7 +210,7 @@ class _Writer:
             "engine": fit.engine,
             "priors": priors_block(fit),
             "coefficients": {name: self.quantity(fit, name) for name in names},
-            "positive": {name: 1 - float(fit.marginal(name).cdf(0.0)) for name in names},
+            "positive": positive_block(fit),
             "tau": self.quantity(fit, "tau"),
             "R2": self._explained(fit),
             "log_evidence": _known(checked.best.log_evidence),
