@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
 
 
+FARTHEST = 1e150
+"""Standardised value whose square is still finite."""
 NO_HETEROGENEITY = "for tau = 0 write effects = 'common'"
 
 
@@ -93,11 +95,16 @@ class HalfStudentT(PositivePrior):
         return within(x, log_student_t(z, self.nu) + log(2 / self.sigma), 0.0)
 
     def cdf(self, x: Floats) -> Floats:
-        z = np.maximum(x, 0.0) / self.sigma
-        return np.asarray(1 - 2 * special.stdtr(self.nu, -z))
+        z = np.clip(np.asarray(x) / self.sigma, 0.0, FARTHEST)
+        return np.asarray(special.betainc(0.5, self.nu / 2, z * z / (self.nu + z * z)))
 
     def quantile(self, p: Floats) -> Floats:
-        return np.asarray(-self.sigma * special.stdtrit(self.nu, 0.5 - 0.5 * np.asarray(p)))
+        p = np.asarray(p)
+        share = special.betaincinv(0.5, self.nu / 2, np.minimum(p, 0.5))
+        rest = special.betaincinv(self.nu / 2, 0.5, 1 - np.maximum(p, 0.5))
+        with np.errstate(divide="ignore"):
+            odds = np.where(p < 0.5, share / (1 - share), (1 - rest) / rest)
+        return np.asarray(self.sigma * np.sqrt(self.nu * odds))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def explained(posterior: Posterior) -> Empirical:
     -----
     ``R2 = 100 var(X beta) / (var(X beta) + tau^2)`` in each draw, the sample variance (divisor k - 1) being
     over the studies. It is the explained share of the variance of true effects, sampling error left out, and
-    needs no second model. The classical R2 is another quantity: ``1 - tau^2 with / tau^2 without moderators``,
+    needs no second model. The classical R2 is another quantity: ``1 - tau^2 with / tau^2 without moderators``
     cut at 0.
 
     References
