@@ -19,6 +19,7 @@ from bayesmeta.arrays import readonly
 from bayesmeta.encoding import Block, Variable, level_names, missing
 from bayesmeta.errors import DataError, FormulaError, printable, suggest
 from bayesmeta.formula import Formula, parse_formula
+from bayesmeta.tables import raise_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +36,8 @@ RESERVED = frozenset({INTERCEPT, "mu", "tau", "tau2", "theta", "theta_new", "y",
 RANK = 1e-10
 """Diagonal of R, relative to its largest, below which a column adds nothing."""
 CONDITION = 1e8
+LARGEST = 1e150
+"""Size beyond which the square of a number overflows, and below whose inverse it vanishes."""
 CODE_NAMES = ("group", "type", "arm", "code", "region")
 CODE_LEVELS = 5
 CROWDED = 0.1
@@ -117,14 +120,16 @@ class Design:
 
         table = Table.of({name: newdata[name] for name in self.formula.columns if name in newdata})
         absent = [name for name in self.formula.columns if name not in table.columns]
-        if absent:
-            hint = suggest(absent[0], newdata)
-            raise DataError(f'the new values need a column "{printable(absent[0])}"{hint}')
-        for name, column in table.columns.items():
-            if missing(column).any():
-                raise DataError(
-                    f'column "{printable(name)}" of the new values has a missing cell; fill it in'
-                )
+        raise_all(
+            [f'the new values need a column "{printable(name)}"{suggest(name, newdata)}' for name in absent]
+        )
+        raise_all(
+            [
+                f'column "{printable(name)}" of the new values has a missing cell; fill it in'
+                for name, column in table.columns.items()
+                if missing(column).any()
+            ]
+        )
         n = table.n if self.formula.columns else _first_length(newdata)
         return _encode(self.formula, self.learned, table.columns, n).columns
 
@@ -180,10 +185,12 @@ def build_design(
         If a column is missing, or a study has no value in it.
     """
     formula = parse_formula(formula) if isinstance(formula, str) else formula
-    learned = {name: _column(columns, name, slab) for name in formula.columns}
+    learned = {name: _column(columns, name) for name in formula.columns}
+    _check_complete(learned, slab)
     _check_variation(formula, learned)
     encoded = _encode(formula, learned, learned, k)
     _check_names(encoded.labels)
+    _check_size(encoded)
     _check_rank(formula, encoded, k)
     is_mean = _mean_columns(formula, learned, encoded)
     notes = _notes(formula, learned, encoded.columns)
@@ -192,29 +199,33 @@ def build_design(
     )
 
 
-def _column(columns: Mapping[str, Column], name: str, slab: Sequence[str]) -> Column:
+def _column(columns: Mapping[str, Column], name: str) -> Column:
     if name not in columns:
         hint = suggest(name, columns) or f"; the columns are {', '.join(columns) or 'none'}"
         raise DataError(f'the studies have no column "{printable(name)}"{hint}')
-    column = columns[name]
-    gone = [slab[i] for i in np.flatnonzero(missing(column)).tolist()]
-    if gone:
-        raise DataError(
-            f'study "{printable(label)}" column "{printable(name)}": a moderator must have a value; got an '
+    return columns[name]
+
+
+def _check_complete(learned: Mapping[str, Column], slab: Sequence[str]) -> None:
+    raise_all(
+        [
+            f'study "{printable(slab[i])}" column "{printable(name)}": a moderator must have a value; got an '
             "empty cell; fill it in, or leave the study out by exclude"
-            for label in gone
-        )
-    return column
+            for name, column in learned.items()
+            for i in np.flatnonzero(missing(column)).tolist()
+        ]
+    )
 
 
 def _check_variation(formula: Formula, learned: Mapping[str, Column]) -> None:
-    for name in formula.columns:
-        values = sorted(set(level_names(learned[name])))
-        if len(values) == 1:
-            raise FormulaError(
-                f'column "{printable(name)}" is "{printable(values[0])}" in every study; a moderator must '
-                "vary; leave it out of the formula"
-            )
+    values = {name: sorted(set(level_names(learned[name]))) for name in formula.columns}
+    constant = {name: found[0] for name, found in values.items() if len(found) == 1}
+    if constant:
+        raise FormulaError(
+            f'column "{printable(name)}" is "{printable(value)}" in every study; a moderator must '
+            "vary; leave it out of the formula"
+            for name, value in constant.items()
+        )
 
 
 def _encode(formula: Formula, learned: Mapping[str, Column], values: Mapping[str, Column], n: int) -> Block:
@@ -268,11 +279,23 @@ def _check_names(names: tuple[str, ...]) -> None:
             raise FormulaError(f"two coefficients would be called '{printable(name)}'; leave one term out")
 
 
+def _check_size(encoded: Block) -> None:
+    """Refuse columns whose squares overflow or vanish."""
+    largest = np.abs(encoded.columns).max(axis=0)
+    extreme = (largest > LARGEST) | ((largest > 0) & (largest < 1 / LARGEST))
+    if extreme.any():
+        raise FormulaError(
+            f"'{printable(encoded.labels[j])}' must lie between {1 / LARGEST:.0e} and {LARGEST:.0e} in size; "
+            f"got {largest[j]:.3g}; change the unit of the column"
+            for j in np.flatnonzero(extreme).tolist()
+        )
+
+
 def _check_rank(formula: Formula, encoded: Block, k: int) -> None:
     X, names = encoded
     empty = [name for name, column in zip(names, X.T, strict=True) if not column.any()]
     if empty:
-        raise FormulaError(f"no study is in the cell '{printable(empty[0])}'; leave the interaction out")
+        raise FormulaError(_empty(name) for name in empty)
     if X.shape[1] > k:
         raise FormulaError(
             f"formula '{formula}' has {X.shape[1]} coefficients for {k} {'study' if k == 1 else 'studies'}; "
@@ -288,6 +311,12 @@ def _check_rank(formula: Formula, encoded: Block, k: int) -> None:
             "coefficients cannot be told apart; leave one term out"
             for j in aliased
         )
+
+
+def _empty(name: str) -> str:
+    if ":" in name:
+        return f"no study is in the cell '{printable(name)}'; leave the interaction out"
+    return f"'{printable(name)}' is 0 in every study; use fewer degrees of freedom"
 
 
 def _partners(X: Floats, names: tuple[str, ...], j: int) -> str:
@@ -321,7 +350,7 @@ def _notes(formula: Formula, learned: Mapping[str, Column], X: Floats) -> tuple[
     notes: list[Note] = []
     k, p = X.shape
     if formula.terms and (p - 1) / k > CROWDED:
-        many = f"{p - 1} coefficients of moderators for {k} studies"
+        many = f"{p - 1} {'coefficient' if p == 2 else 'coefficients'} of moderators for {k} studies"
         text = f"{many}; such a regression explores, it does not confirm"
         notes.append(("many-moderators", text))
     for term in formula.terms:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bayesmeta.errors import DataError, FormulaError, printable, suggest
+from bayesmeta.tables import number_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,20 +80,27 @@ class Variable:
         """
         if self.is_categorical:
             return self._dummies(values, full=full)
+        if values.dtype.kind == "U" and self.values.dtype.kind == "f":
+            raise DataError(f'column "{printable(self.factor.name)}" must hold numbers, as in the studies')
         numbers = _as_numbers(values, self.factor)
         basis = _BASES.get(self.factor.kind)
         if basis is None:
             return Block(self._transformed(numbers)[:, None], (str(self.factor),))
-        columns = basis(_as_numbers(self.values, self.factor), numbers, int(self.factor.argument or 0))
+        learned = _as_numbers(self.values, self.factor)
+        size = int(self.factor.argument or 0)
+        unit = 1.0 if size == 1 else np.ldexp(1.0, int(np.frexp(np.abs(learned).max())[1]))
+        columns = basis(learned / unit, numbers / unit, size)  # a basis has no unit, and no power overflows
         return Block(columns, tuple(f"{self.factor}[{j + 1}]" for j in range(columns.shape[1])))
 
     def _dummies(self, values: Column, *, full: bool) -> Block:
         levels, names = self.levels, np.array(level_names(values))
         unknown = sorted(set(names.tolist()) - set(levels))
         if unknown:
+            known = ", ".join(map(printable, levels))
             raise DataError(
-                f'column "{self.factor.name}" has the level "{printable(unknown[0])}", which is not in the '
-                f"studies; known levels are {', '.join(map(printable, levels))}"
+                f'column "{printable(self.factor.name)}" has the level "{printable(level)}", which is not in '
+                f"the studies; known levels are {known}"
+                for level in unknown
             )
         shown = levels if full else levels[1:]
         columns = np.array([names == level for level in shown], dtype=np.float64).reshape(len(shown), -1).T
@@ -101,7 +109,8 @@ class Variable:
     def _transformed(self, numbers: Floats) -> Floats:
         kind, learned = self.factor.kind, _as_numbers(self.values, self.factor)
         if kind == "power":
-            return np.asarray(numbers ** int(self.factor.argument or 1))
+            with np.errstate(over="ignore"):  # infinity is refused together with other extreme numbers
+                return np.asarray(numbers ** int(self.factor.argument or 1))
         if kind == "center":
             return numbers - learned.mean()
         if kind == "scale":
@@ -114,7 +123,7 @@ class Variable:
 
 def level_names(values: Column) -> list[str]:
     """Return the values of a column as names of levels."""
-    return [f"{value:g}" if isinstance(value, float) else str(value) for value in values.tolist()]
+    return [number_text(value) if isinstance(value, float) else str(value) for value in values.tolist()]
 
 
 def missing(values: Column) -> Bools:

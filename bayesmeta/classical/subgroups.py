@@ -16,8 +16,10 @@ import numpy as np
 from bayesmeta.classical.analysis import classical
 from bayesmeta.classical.heterogeneity import chi2_sf
 from bayesmeta.classical.pooling import q_inconsistency
-from bayesmeta.errors import DataError, ModelError, suggest
+from bayesmeta.encoding import level_names, missing
+from bayesmeta.errors import DataError, ModelError, printable, suggest
 from bayesmeta.studies import Studies
+from bayesmeta.tables import raise_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,14 +116,14 @@ def split_studies(studies: Studies, by: str | None) -> dict[str, Studies]:
 def _labels(studies: Studies, by: str) -> list[str]:
     """Return the subgroup of each study as text."""
     values = studies.columns[by]
-    labels = [f"{value:g}" if isinstance(value, float) else str(value) for value in values.tolist()]
-    missing = [slab for slab, label in zip(studies.slab, labels, strict=True) if label in {"", "nan"}]
-    if missing:
-        raise DataError(
-            f'study "{slab}" column "{by}": a subgroup must have a name; got an empty cell; fill it in'
-            for slab in missing
-        )
-    return labels
+    raise_all(
+        [
+            f'study "{printable(studies.slab[row])}" column "{printable(by)}": a subgroup must have a name; '
+            "got an empty cell; fill it in"
+            for row in np.flatnonzero(missing(values)).tolist()
+        ]
+    )
+    return level_names(values)
 
 
 def _q_between(results: Mapping[str, Classical]) -> tuple[float, float]:
