@@ -95,6 +95,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """Return `text` without control or direction characters, at most 200 characters long."""
-    kept = "".join(character for character in text if unicodedata.category(character) not in {"Cc", "Cf"})
+    """Return `text` without control, direction or half characters, at most 200 characters long."""
+    hidden = {"Cc", "Cf", "Cs"}
+    kept = "".join(character for character in text if unicodedata.category(character) not in hidden)
     return kept if len(kept) <= LONGEST_TEXT else kept[: LONGEST_TEXT - 1] + "…"
