@@ -1,0 +1,27 @@
+"""Figures: each takes a `Fit`, an optional Axes and keywords, and returns the Axes.
+
+Nothing is computed here that a table could not show. Importing this package does not import matplotlib, and
+drawing leaves its settings and its pyplot state alone.
+"""
+
+from __future__ import annotations
+
+from bayesmeta.plots.bubble_plot import bubble
+from bayesmeta.plots.density_plot import density
+from bayesmeta.plots.files import save, to_bytes
+from bayesmeta.plots.forest_plot import forest
+from bayesmeta.plots.funnel_plot import funnel
+from bayesmeta.plots.rows import forest_rows
+from bayesmeta.plots.sensitivity_plots import leave_one_out, prior_sensitivity
+
+__all__ = [
+    "bubble",
+    "density",
+    "forest",
+    "forest_rows",
+    "funnel",
+    "leave_one_out",
+    "prior_sensitivity",
+    "save",
+    "to_bytes",
+]
