@@ -46,7 +46,7 @@ def summary_table(content: Mapping[str, Any]) -> list[Row]:
             **_numbers(block),
             **interval,
             "engine": engine,
-            "status": status,
+            "status": state,
         }
         for fit, k, engine, state, quantities in _fits(content)
         for name, block in quantities.items()
