@@ -154,6 +154,8 @@ def _beta_priors(value: object) -> BetaPriors:
         return value
     if isinstance(value, str):
         return as_prior(value)
+    if not isinstance(value, Mapping | tuple):
+        raise PriorError(f"beta must be a prior, or a mapping of coefficient names to priors; got {value!r}")
     pairs: Any = value.items() if isinstance(value, Mapping) else value
     named = [(str(name), as_prior(prior)) for name, prior in pairs]
     return tuple(sorted(named, key=lambda pair: pair[0]))

@@ -280,8 +280,12 @@ def prior_scale(studies: Studies, *, wanted: str) -> float:
 
 
 def default_mu(studies: Studies) -> Prior:
-    """Return the default prior of the mean effect: Normal(0, u); flat for measures of one group."""
-    if find_measure(studies.measure).groups == 1:
+    """Return the default prior of the mean effect: Normal(0, u); flat for means, proportions and rates.
+
+    Those have no value that stands for "no effect"; correlations, though of one group, have.
+    """
+    measure = find_measure(studies.measure)
+    if measure.groups == 1 and measure.kind != "correlation":
         return Flat()
     return Normal(0, prior_scale(studies, wanted="mu"))
 

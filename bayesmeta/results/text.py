@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import isnan
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,12 @@ from bayesmeta.results.tables import exponentiated, summary_rows
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bayesmeta.priors import Prior
     from bayesmeta.results.fit import Fit
     from bayesmeta.results.tables import Row
 
 DIGITS = 4
+LONG_NUMBER = re.compile(r"\d+\.\d{5,}(e[+-]?\d+)?")
 
 
 def number(value: float, digits: int = DIGITS) -> str:
@@ -45,24 +48,26 @@ def text_table(rows: Mapping[str, Row], *, corner: str = "") -> str:
 
 
 def priors_text(fit: Fit) -> str:
-    """Return the priors in force, each default marked."""
+    """Return the priors in force, each default marked and shown with four digits."""
     priors = fit.priors
-    parts = [f"mu ~ {priors.mu}{_default(fit, 'mu')}"]
+    parts = [f"mu ~ {_prior(fit, 'mu', priors.mu)}"]
     slopes = {
         name: prior
         for name, prior, mean in zip(fit.design.names, priors.beta, fit.design.is_mean, strict=True)
         if not mean
     }
     if len(set(map(str, slopes.values()))) == 1:
-        parts.append(f"beta ~ {next(iter(slopes.values()))}{_default(fit, 'beta')}")
+        parts.append(f"beta ~ {_prior(fit, 'beta', next(iter(slopes.values())))}")
     else:
-        parts += [f"{name} ~ {prior}{_default(fit, 'beta')}" for name, prior in slopes.items()]
-    parts.append(f"{priors.tau_on} ~ {priors.tau}{_default(fit, 'tau')}")
+        parts += [f"{printable(name)} ~ {_prior(fit, 'beta', prior)}" for name, prior in slopes.items()]
+    parts.append("tau = 0" if fit.model.is_common else f"{priors.tau_on} ~ {_prior(fit, 'tau', priors.tau)}")
     return ", ".join(parts)
 
 
-def _default(fit: Fit, name: str) -> str:
-    return " (default)" if name in fit.priors.defaults else ""
+def _prior(fit: Fit, name: str, prior: Prior) -> str:
+    if name not in fit.priors.defaults:
+        return str(prior)
+    return LONG_NUMBER.sub(lambda found: f"{float(found[0]):.{DIGITS}g}", str(prior)) + " (default)"
 
 
 def method_text(fit: Fit) -> str:
