@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -30,7 +30,7 @@ from bayesmeta.analysis_options import (
     plain,
 )
 from bayesmeta.errors import AnalysisError, FileError, printable, suggest
-from bayesmeta.tomlfile import parse_toml, read_toml, toml_text
+from bayesmeta.tomlfile import TomlFile, parse_toml, read_toml, toml_text
 
 if TYPE_CHECKING:
     import os
@@ -38,9 +38,18 @@ if TYPE_CHECKING:
 
     from bayesmeta.analysis_messages import Fault
     from bayesmeta.model import Model
-    from bayesmeta.tomlfile import Place, TomlFile
+    from bayesmeta.tomlfile import Place
 
-__all__ = ["Analysis", "list_analyses", "load_analysis", "parse_analysis", "to_toml"]
+__all__ = [
+    "Analysis",
+    "analysis_of",
+    "analysis_schema",
+    "list_analyses",
+    "load_analysis",
+    "parse_analysis",
+    "shipped_text",
+    "to_toml",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +200,51 @@ def parse_analysis(text: str, *, source: str = "analysis.toml") -> Analysis:
     )
 
 
+def analysis_of(content: dict[str, Any], *, source: str = "options") -> Analysis:
+    """Return the analysis that tables describe; its data may lie anywhere.
+
+    Parameters
+    ----------
+    content : dict
+        What a file would hold.
+    source : str
+        Where it comes from, for messages.
+
+    Raises
+    ------
+    AnalysisError
+        Naming every mistake.
+    """
+    return _analysis(TomlFile(content, {}, source, ""), path=None, allow_outside=True)
+
+
+def analysis_schema() -> dict[str, Any]:
+    """Return the JSON schema of an analysis file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Analysis file of bayesmeta",
+        **_reader().json_schema(),
+    }
+
+
+def shipped_text(name: str) -> str:
+    """Return the text of an analysis that ships with the package.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_analyses`.
+
+    Raises
+    ------
+    FileError
+        If there is none of that name.
+    """
+    if name not in list_analyses():
+        raise FileError(_unknown_analysis(name))
+    return (_shipped() / f"{name}.toml").read_text(encoding="utf-8")
+
+
 def list_analyses() -> tuple[str, ...]:
     """Return the names of the analyses that ship with the package."""
     return tuple(sorted(path.stem for path in _shipped().glob("*.toml")))
@@ -218,10 +272,14 @@ def _find(path_or_name: str | os.PathLike[str]) -> Path:
         return path
     shipped = _shipped() / f"{text}.toml"
     if text not in list_analyses():
-        known = list_analyses()
-        hint = suggest(text, known) or f"; those that ship are {', '.join(known) or 'none'}"
-        raise FileError(f"no analysis file or shipped analysis '{printable(text)}'{hint}")
+        raise FileError(_unknown_analysis(text))
     return shipped
+
+
+def _unknown_analysis(name: str) -> str:
+    known = list_analyses()
+    hint = suggest(name, known) or f"; those that ship are {', '.join(known) or 'none'}"
+    return f"no analysis file or shipped analysis '{printable(name)}'{hint}"
 
 
 def _shipped() -> Path:

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from bayesmeta.errors import AnalysisError
 
@@ -121,11 +121,13 @@ def _beneath(text: str, info: ValidationInfo) -> str:
     return text
 
 
+TEXT_BY_NAME = {"type": "object", "additionalProperties": {"type": "string"}}
+
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Title = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[str, ...], Field(max_length=LONGEST_LIST)]
-Columns = Annotated[Pairs, BeforeValidator(_columns)]
+Columns = Annotated[Pairs, BeforeValidator(_columns), WithJsonSchema(TEXT_BY_NAME)]
 Measure = Annotated[str, AfterValidator(_measure)]
 Measures = Annotated[tuple[Measure, ...], Field(max_length=20)]
 Dataset = Annotated[str, AfterValidator(_dataset)]
@@ -133,6 +135,10 @@ DataFile = Annotated[str, AfterValidator(_beneath)]
 Formula = Annotated[str, model_entry("mods")]
 LocationPrior = Annotated[str, model_entry("mu")]
 ScalePrior = Annotated[str, model_entry("tau")]
-BetaPrior = Annotated[str | Pairs | None, BeforeValidator(_beta)]
+BetaPrior = Annotated[
+    str | Pairs | None,
+    BeforeValidator(_beta),
+    WithJsonSchema({"anyOf": [{"type": "string"}, TEXT_BY_NAME]}),
+]
 Name = Annotated[str, AfterValidator(_name)]
 Quantity = Annotated[str, AfterValidator(_quantity)]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bayesmeta.analysis import Analysis
     from bayesmeta.arrays import Floats
     from bayesmeta.classical import Classical
+    from bayesmeta.problem import Problem
     from bayesmeta.results.fit import Fit
     from bayesmeta.results.posterior import Posterior
     from bayesmeta.workflow.outcome import Checked, Outcome, Subgroups, Unanswered
@@ -108,17 +109,22 @@ def versions() -> dict[str, str]:
 
 def priors_block(fit: Fit) -> Block:
     """Return the priors in force and which of them are defaults."""
-    priors = fit.priors
+    return named_priors(fit.problem)
+
+
+def named_priors(problem: Problem) -> Block:
+    """Return the priors in force on a problem and which of them are defaults."""
+    priors = problem.priors
     block: Block = {
         "mu": {"prior": str(priors.mu), "default": "mu" in priors.defaults},
         priors.tau_on: {"prior": str(priors.tau), "default": "tau" in priors.defaults},
     }
-    if not fit.problem.is_pooled:
-        named = zip(fit.design.names, priors.beta, fit.design.is_mean, strict=True)
+    if not problem.is_pooled:
+        named = zip(problem.design.names, priors.beta, problem.design.is_mean, strict=True)
         slopes = {name: str(prior) for name, prior, mean in named if not mean}
         block["beta"] = {"prior": slopes, "default": "beta" in priors.defaults}
-    if fit.model.likelihood != "normal":
-        block["baseline"] = {"prior": str(fit.model.baseline), "default": False}
+    if problem.model.likelihood != "normal":
+        block["baseline"] = {"prior": str(problem.model.baseline), "default": False}
     return block
 
 

@@ -1,0 +1,395 @@
+"""What the terminal shows of a run: the content of ``results.json`` as tables and sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bayesmeta.cli.layout import (
+    MISSING_MOMENT,
+    decimals,
+    exponentials,
+    heading,
+    interval,
+    line,
+    number,
+    p_value,
+    probability,
+    table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rich.console import RenderableType
+
+type Block = Mapping[str, Any]
+
+KINDS = {"eti": "equal-tailed", "hdi": "shortest"}
+METHODS = {
+    "fixed": "fixed effect",
+    "DL": "DerSimonian-Laird",
+    "PM": "Paule-Mandel",
+    "REML": "REML",
+    "REML_HK": "REML + Knapp-Hartung",
+    "MH": "Mantel-Haenszel",
+    "Peto": "Peto",
+}
+HETEROGENEITY = {"tau": "tau", "tau2": "tau2", "I2": "I2, %", "H2": "H2"}
+
+
+def run_view(content: Block) -> Iterator[RenderableType]:
+    """Yield everything that a run found.
+
+    Parameters
+    ----------
+    content : mapping
+        What ``results.json`` holds.
+    """
+    yield from header(content)
+    yield from pooled(content)
+    yield from heterogeneity(content)
+    yield from comparison(content)
+    yield from regressions(content)
+    yield from subgroups(content)
+    yield from sensitivity(content)
+    yield from other_measures(content)
+    yield from verdicts(content)
+
+
+def fit_view(content: Block) -> Iterator[RenderableType]:
+    """Yield what one fit found; `content` is as in ``results.json``."""
+    yield from header(content)
+    yield from pooled(content)
+    yield from heterogeneity(content)
+    yield from comparison(content)
+    yield from agreement(content)
+
+
+def level(content: Block) -> str:
+    """Return the level of the intervals, as in ``"95 %"``."""
+    return f"{100 * content['interval']['prob']:g} %"
+
+
+def scale(content: Block) -> str:
+    """Return the effect with its units and the groups compared."""
+    units = f" ({content['units']})" if content["units"] else ""
+    return f"{content['effect']}{units}, {content['group1']} against {content['group2']}"
+
+
+def header(content: Block) -> Iterator[RenderableType]:
+    """Yield title, data, priors and method."""
+    yield heading(content["title"])
+    studies = "1 study" if content["k"] == 1 else f"{content['k']} studies"
+    yield line(f"{scale(content)}; {studies}{_excluded(content)}")
+    yield line(f"Priors: {priors(content['priors'])}")
+    yield line(f"Method: {method(content)}")
+
+
+def _excluded(content: Block) -> str:
+    out = content["excluded"]
+    return f", {len(out)} left out ({'; '.join(one['slab'] for one in out[:3])})" if out else ""
+
+
+def priors(block: Block) -> str:
+    """Return the priors in force, each default marked."""
+    parts = []
+    for name, one in block.items():
+        mark = " (default)" if one["default"] else ""
+        given = one["prior"]
+        if isinstance(given, str):
+            parts.append(f"{name} ~ {given}{mark}")
+        elif len(set(given.values())) == 1:
+            parts.append(f"{name} ~ {next(iter(given.values()))}{mark}")
+        else:
+            parts += [f"{inner} ~ {prior}{mark}" for inner, prior in given.items()]
+    return ", ".join(parts)
+
+
+def method(content: Block) -> str:
+    """Return how the posterior was found."""
+    found = content["diagnostics"]
+    if found["status"] == "exact":
+        return f"{content['likelihood']} likelihood, integrated exactly"
+    again = ", sampled again with more care" if found["refits"] else ""
+    return (
+        f"{content['likelihood']} likelihood, NUTS with {found['chains']:.0f} chains of {found['draws']:.0f} "
+        f"draws, seed {content['seed']}{again}"
+    )
+
+
+def pooled(content: Block) -> Iterator[RenderableType]:
+    """Yield the effects, and the probabilities of the statements."""
+    posterior = content["posterior"]
+    names = [name for name in posterior if _is_quantity(posterior[name]) and name not in HETEROGENEITY]
+    kind = KINDS[content["interval"]["kind"]]
+    ratio = "exp" in posterior[names[0]]
+    log = "log " if ratio else ""
+    yield heading(f"Effect: {log}{content['effect'].lower() if ratio else content['effect'].lower()}")
+    columns = ["", "median", "mean", "sd", f"{level(content)} {kind}"]
+    rows = [effect_row(name, posterior[name]) for name in names]
+    if ratio:
+        columns.append(f"{content['effect'].lower()} [{level(content)}]")
+        rows = [(*row, exponentials(posterior[name])) for row, name in zip(rows, names, strict=True)]
+    yield table(columns, rows)
+    for text, p in posterior["probabilities"].items():
+        yield line(f"P({text}) = {probability(p)}")
+
+
+def _is_quantity(block: object) -> bool:
+    return isinstance(block, dict) and "median" in block
+
+
+def effect_row(name: str, block: Block) -> tuple[str, ...]:
+    """Return the cells of one quantity."""
+    places = decimals(block["sd"] if _exists(block["sd"]) else block["upper"] - block["lower"])
+    return (
+        name,
+        number(block["median"], places),
+        number(block["mean"], places, absent=MISSING_MOMENT),
+        number(block["sd"], places, absent=MISSING_MOMENT),
+        interval(block["lower"], block["upper"], places),
+    )
+
+
+def _exists(value: float | None) -> bool:
+    return value is not None and value == value and value > 0
+
+
+def heterogeneity(content: Block) -> Iterator[RenderableType]:
+    """Yield the posteriors of tau and what follows from it, with REML and Q-profile beside them."""
+    posterior, reml = content["posterior"], content["classical"].get("REML")
+    found = [name for name in HETEROGENEITY if name in posterior]
+    yield heading("Heterogeneity")
+    rows = []
+    for name in found:
+        block = posterior[name]
+        row = effect_row(HETEROGENEITY[name], block)
+        places = decimals(block["sd"] if _exists(block["sd"]) else block["upper"])
+        rows.append((*row, *_classical(name, reml, places)))
+    yield table(["", "median", "mean", "sd", level(content), "REML", "Q-profile"], rows)
+
+
+def _classical(name: str, reml: Block | None, places: int) -> tuple[str, str]:
+    if reml is None or name not in {"tau", "tau2"}:
+        return ("", "") if reml is None else (number(reml.get(name), places), "")
+    power = 0.5 if name == "tau" else 1.0
+    values = [_power(reml.get(key), power) for key in ("tau2", "tau2_lower", "tau2_upper")]
+    return number(values[0], places), interval(values[1], values[2], places)
+
+
+def _power(value: float | None, power: float) -> float | None:
+    return float(value) ** power if value is not None and value >= 0 else None
+
+
+def comparison(content: Block) -> Iterator[RenderableType]:
+    """Yield the classical answers and the posterior side by side."""
+    classical, posterior = content["classical"], content["posterior"]
+    if not classical or "mu" not in posterior:
+        return
+    yield heading(f"Beside the classical answers ({level(content)} intervals)")
+    places = decimals(classical["fixed"]["se"] if "fixed" in classical else posterior["mu"]["sd"])
+    rows = [_method_row(METHODS[name], one, places) for name, one in classical.items()]
+    mu, new, tau = posterior["mu"], posterior["theta_new"], posterior["tau"]
+    own = {
+        "estimate": mu["median"],
+        "lower": mu["lower"],
+        "upper": mu["upper"],
+        "tau2": tau["median"] ** 2,
+        "pi_lower": new["lower"],
+        "pi_upper": new["upper"],
+    }
+    rows.append(_method_row(f"{posterior['engine']} (medians)", own, places))
+    yield table(["", "effect", "interval", "p", "tau", "prediction"], rows)
+
+
+def _method_row(name: str, one: Block, places: int) -> tuple[str, ...]:
+    return (
+        name,
+        number(one["estimate"], places),
+        interval(one["lower"], one["upper"], places),
+        p_value(one["p"]) if "p" in one else "",
+        number(_power(one["tau2"], 0.5), places),
+        interval(one["pi_lower"], one["pi_upper"], places),
+    )
+
+
+def regressions(content: Block) -> Iterator[RenderableType]:
+    """Yield the coefficients of every regression, with those of the fixed effect beside them."""
+    for name, one in content["regressions"].items():
+        yield heading(f"Regression {name}: {one['mods']}")
+        classical = one["classical"].get("fixed", {}).get("coefficients", {})
+        rows = [
+            (*effect_row(label, block), *_fixed(classical.get(label), decimals(block["sd"])))
+            for label, block in {**one["coefficients"], "tau": one["tau"]}.items()
+        ]
+        yield table(["", "median", "mean", "sd", level(content), "fixed", "p"], rows)
+        explained = one["R2"]
+        status = one["diagnostics"]["status"]
+        yield line(
+            f"k = {one['k']}, p = {one['p']}; R2 {number(explained['median'], 0)} % "
+            f"{interval(explained['lower'], explained['upper'], 0)}; {one['engine']}: {status}"
+        )
+
+
+def _fixed(block: Block | None, places: int) -> tuple[str, str]:
+    return ("", "") if block is None else (number(block["estimate"], places), p_value(block["p"]))
+
+
+def subgroups(content: Block) -> Iterator[RenderableType]:
+    """Yield every division of the studies, with the classical test for differences."""
+    for by, division in content["subgroups"].items():
+        yield heading(f"Subgroups by {by}, each with a tau of its own")
+        rows = [_group_row(name, one) for name, one in division["groups"].items()]
+        yield table(["", "k", "mu", level(content), "tau", "fixed", level(content)], rows)
+        for label, one in division["difference"].items():
+            yield line(
+                f"Difference, {METHODS[label]}: Q = {number(one['Q'], 2)} on {one['df']:.0f} df, "
+                f"p = {p_value(one['p'])}, I2 = {number(one['I2'], 0)} %"
+            )
+
+
+def _group_row(name: str, one: Block) -> tuple[str, ...]:
+    posterior, fixed = one["posterior"], one["classical"].get("fixed")
+    if not posterior:
+        return (name, str(one["k"]), one["status"], "", "", "", "")
+    mu, tau = posterior["mu"], posterior["tau"]
+    places = decimals(mu["sd"] if _exists(mu["sd"]) else mu["upper"] - mu["lower"])
+    beside = (
+        (number(fixed["estimate"], places), interval(fixed["lower"], fixed["upper"], places))
+        if fixed
+        else ("", "")
+    )
+    shown = number(mu["median"], places), interval(mu["lower"], mu["upper"], places)
+    return (name, str(one["k"]), *shown, number(tau["median"], places), *beside)
+
+
+def sensitivity(content: Block) -> Iterator[RenderableType]:
+    """Yield how far the answer moves without each study, and under other priors."""
+    main = content["posterior"]
+    name = "mu" if "mu" in main else next(iter(main))
+    left_out = [one for one in content["leave_one_out"] if name in one["posterior"]]
+    if left_out:
+        yield heading(f"Leaving out each study: {name}")
+        ordered = sorted(left_out, key=lambda one: one["posterior"][name]["median"])
+        rows = [_variant_row(f"without {one['omitted']}", one["posterior"], name) for one in _ends(ordered)]
+        yield table(["", "median", level(content), "tau"], rows)
+    if content["prior_sensitivity"]:
+        yield heading(f"Other priors: {name}")
+        rows = [
+            _variant_row(f"tau ~ {one['tau']}", one["posterior"], name)
+            for one in content["prior_sensitivity"]
+        ]
+        if len({one["mu"] for one in content["prior_sensitivity"]}) > 1:
+            rows = [
+                (f"{row[0]}, mu ~ {one['mu']}", *row[1:])
+                for row, one in zip(rows, content["prior_sensitivity"], strict=True)
+            ]
+        yield table(["", "median", level(content), "tau"], rows)
+
+
+def _ends(ordered: list[Block]) -> list[Block]:
+    """Return the lowest and the highest of the answers."""
+    return ordered if len(ordered) < 3 else [ordered[0], ordered[-1]]
+
+
+def _variant_row(label: str, posterior: Block, name: str) -> tuple[str, ...]:
+    block, tau = posterior[name], posterior["tau"]
+    places = decimals(block["sd"] if _exists(block["sd"]) else block["upper"] - block["lower"])
+    shown = interval(block["lower"], block["upper"], places)
+    return (label, number(block["median"], places), shown, number(tau["median"], places))
+
+
+def other_measures(content: Block) -> Iterator[RenderableType]:
+    """Yield the answers for further measures of the same counts."""
+    if not content["also"]:
+        return
+    yield heading("Other measures, normal likelihood, default priors")
+    rows = []
+    for name, one in content["also"].items():
+        mu, pooled_counts = one["posterior"]["mu"], one["classical"].get("MH")
+        ratio = "exp" in mu
+        shown = (
+            exponentials(mu)
+            if ratio
+            else f"{number(mu['median'], 4)} {interval(mu['lower'], mu['upper'], 4)}"
+        )
+        rows.append((f"{one['effect']} ({name})", str(one["k"]), shown, _counts(pooled_counts, ratio=ratio)))
+    yield table(["", "k", f"posterior [{level(content)}]", f"Mantel-Haenszel [{level(content)}]"], rows)
+
+
+def _counts(one: Block | None, *, ratio: bool) -> str:
+    if one is None:
+        return ""
+    block, places = (one["exp"], 3) if ratio else (one, 4)
+    return f"{number(block['estimate'], places)} {interval(block['lower'], block['upper'], places)}"
+
+
+def verdicts(content: Block) -> Iterator[RenderableType]:
+    """Yield agreement of the engines, known answers, and whether the diagnostics passed."""
+    yield from agreement(content)
+    yield from known_answers(content)
+    yield from diagnostics(content)
+
+
+def agreement(content: Block) -> Iterator[RenderableType]:
+    """Yield whether NUTS and the exact engine agree, and what bias would have shown."""
+    compared = content["agreement"]
+    if not compared:
+        return
+    numbers = sum(one["comparisons"] for one in compared)
+    worst = max(compared, key=lambda one: one["largest_z"])
+    apart = [one["fit"] for one in compared if not one["ok"]]
+    yield heading("NUTS against the exact answer")
+    verdict = f"DISAGREE in {', '.join(apart)}" if apart else "agree"
+    yield line(
+        f"They {verdict}: {numbers} numbers of {len(compared)} fits compared; largest difference "
+        f"{worst['largest_z']:.2f} Monte Carlo standard errors ({worst['fit']}), "
+        f"chance explains up to {worst['threshold']:.2f} there.",
+        "bold red" if apart else "green",
+    )
+    seen = max(one["detectable_bias_sd"] for one in compared)
+    yield line(f"Detection limit: a bias of a mean of {100 * seen:.0f} % of a posterior sd would have shown.")
+
+
+def known_answers(content: Block) -> Iterator[RenderableType]:
+    """Yield each known answer with its verdict."""
+    if not content["expected"]:
+        return
+    met = sum(one["ok"] for one in content["expected"])
+    yield heading(f"Known answers: {met} of {len(content['expected'])} met")
+    rows = []
+    for one in content["expected"]:
+        places = min(decimals(one["tolerance"], 1) + 1, 12)
+        quantity = f"1 / {one['quantity']}" if one["invert"] else one["quantity"]
+        value = f"{number(one['value'], places)} ± {one['tolerance']:.2g}"
+        rows.append((quantity, value, number(one["computed"], places), "ok" if one["ok"] else "failed"))
+    yield table(["", "expected", "computed", ""], rows)
+
+
+def diagnostics(content: Block) -> Iterator[RenderableType]:
+    """Yield convergence of the sampler over all its fits."""
+    yield heading("Diagnostics")
+    sampled = [one for one in _diagnostics(content) if one["status"] != "exact"]
+    if not sampled:
+        yield line("exact: nothing was sampled")
+        return
+    bad = sum(one["status"] != "ok" for one in sampled)
+    yield line(
+        f"{len(sampled)} sampled fits: {'all ok' if not bad else f'{bad} unreliable'}; R-hat at most "
+        f"{_extreme(max, sampled, 'rhat_max'):.4f}, ESS at least "
+        f"{min(_extreme(min, sampled, 'ess_bulk_min'), _extreme(min, sampled, 'ess_tail_min')):.0f}, "
+        f"divergences {sum(one['divergences'] for one in sampled)}",
+        "bold red" if bad else "green",
+    )
+
+
+def _diagnostics(content: Block) -> Iterator[Block]:
+    yield content["diagnostics"]
+    yield from (one["diagnostics"] for one in content["regressions"].values())
+    for division in content["subgroups"].values():
+        yield from (one["diagnostics"] for one in division["groups"].values() if "diagnostics" in one)
+
+
+def _extreme(choose: Any, blocks: list[Block], name: str) -> float:
+    values = [one[name] for one in blocks if one[name] is not None and one[name] == one[name]]
+    return float(choose(values)) if values else float("nan")
