@@ -88,6 +88,7 @@ class Variable:
             return Block(self._transformed(numbers)[:, None], (str(self.factor),))
         learned = _as_numbers(self.values, self.factor)
         size = int(self.factor.argument or 0)
+        _refuse_too_few_values(learned, self.factor)
         unit = 1.0 if size == 1 else np.ldexp(1.0, int(np.frexp(np.abs(learned).max())[1]))
         columns = basis(learned / unit, numbers / unit, size)  # a basis has no unit, and no power overflows
         return Block(columns, tuple(f"{self.factor}[{j + 1}]" for j in range(columns.shape[1])))
@@ -149,6 +150,15 @@ def _refuse_outside_domain(numbers: Floats, factor: Factor) -> None:
     if wrong.any():
         must = {"log": "> 0", "sqrt": ">= 0", "exp": "at most 700"}[factor.kind]
         raise FormulaError(f"{factor}: values must be {must}; got {numbers[wrong][0]:g}")
+
+
+def _refuse_too_few_values(learned: Floats, factor: Factor) -> None:
+    found, needed = int(np.unique(learned).size), int(factor.argument or 0) + 1
+    if factor.kind == "poly" and found < needed:
+        raise FormulaError(
+            f'{factor}: column "{printable(factor.name)}" must have at least {needed} different values; '
+            f"it has {found}; use a lower degree"
+        )
 
 
 def _poly(learned: Floats, numbers: Floats, degree: int) -> Floats:
