@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 LOGIT = np.linspace(-25.0, 25.0, 201)
 """Log odds of the probabilities at whose quantiles a prior is averaged."""
 WIDE_LOG = np.linspace(-40.0, 40.0, 801)
+SMALLEST_Q = 1e-12
+"""Q is not told from less: it is the sum of squared rounding errors."""
 LARGEST = 1e45
 """Largest tau, whose sixth power is still finite."""
 
@@ -46,7 +48,8 @@ class Scatter(NamedTuple):
     df: int
     """Its degrees of freedom, k - p."""
     tail: float
-    """Prior predictive probability of a Q at least as extreme, on both sides."""
+    """Prior predictive probability of a Q as extreme: twice that of a larger one, or that of a smaller one
+    relative to its probability without heterogeneity, since no prior of tau can explain less scatter."""
     tau: float
     """Moment estimate of tau from Q (DerSimonian and Laird)."""
 
@@ -80,9 +83,10 @@ def scatter(problem: Problem) -> Scatter | None:
     Q, df = float(fixed.Q[0]), y.size - X.shape[1]
     traces = _traces(fixed.weights[0], fixed.basis[0])
     tau, weights = nodes(problem.priors.tau_density)
-    above = float(weights @ survival(Q, df, traces, np.minimum(tau, LARGEST) ** 2))
+    below, above = weights @ tails(Q, df, traces, np.minimum(tau, LARGEST) ** 2).T
+    without = special.gammainc(df / 2, max(Q, SMALLEST_Q) / 2)
     moment = sqrt(max(0.0, (Q - df) / traces[0]))
-    return Scatter(Q, df, 2 * min(above, 1 - above), moment)
+    return Scatter(Q, df, float(min(2 * above, below / without)), moment)
 
 
 def locations(problem: Problem) -> list[Location]:
@@ -150,12 +154,12 @@ def _traces(weights: Floats, basis: Floats) -> tuple[float, float, float]:
     return float(first), float(second), float(third)
 
 
-def survival(Q: float, df: int, traces: tuple[float, float, float], tau2: Floats) -> Floats:
-    """Return the (m,) probabilities of a larger Q given tau^2 (m,), by matching three cumulants."""
+def tails(Q: float, df: int, traces: tuple[float, float, float], tau2: Floats) -> Floats:
+    """Return the probabilities (2, m) of a smaller and a larger Q given tau^2 (m,), by three cumulants."""
     first, second, third = traces
     mean = df + tau2 * first
     squares = df + tau2 * (2 * first + tau2 * second)
     cubes = df + tau2 * (3 * first + tau2 * (3 * second + tau2 * third))
     nu = squares * (squares / cubes) ** 2
-    matched = nu + (Q - mean) * np.sqrt(nu / squares)
-    return np.asarray(special.gammaincc(nu / 2, np.maximum(matched, 0.0) / 2))
+    matched = np.maximum(nu + (max(Q, SMALLEST_Q) - mean) * np.sqrt(nu / squares), 0.0)
+    return np.stack([special.gammainc(nu / 2, matched / 2), special.gammaincc(nu / 2, matched / 2)])
