@@ -1,7 +1,7 @@
 """The command line: ``bayesmeta run | fit | check | datasets | models | schema``.
 
-Exit codes: 0 done; 2 usage or invalid analysis; 3 data; 4 computed, but a diagnostic or known answer failed; 5
-input or output; 6 numerical or sampler failure; 130 interrupted.
+Exit codes: 0 done; 2 usage or invalid analysis; 3 data; 4 computed, a diagnostic or known answer failed;
+5 input or output; 6 numerical or sampler failure; 130 interrupted.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 USAGE = 2
+COMMANDS = ("run", "fit", "check", "datasets", "models", "schema")
 HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
@@ -71,11 +72,7 @@ def invoke(arguments: Sequence[str], terminal: Terminal) -> int:
 def _usage(error: Any) -> str:
     message = clean(error.format_message()).removesuffix(".")
     named = message.partition("No such command '")[2].rstrip("'.")
-    hint = (
-        suggest(named, [one.name or one.callback.__name__ for one in app.registered_commands])
-        if named
-        else ""
-    )  # type: ignore[union-attr]
+    hint = suggest(named, COMMANDS) if named else ""
     where = error.ctx.command_path if getattr(error, "ctx", None) else "bayesmeta"
     return f"{message[:1].lower()}{message[1:]}{hint}; '{where} --help' shows what is possible"
 
@@ -146,7 +143,7 @@ def run(
 
 
 @app.command(
-    epilog="Columns: m1i sd1i n1i m2i sd2i n2i; ai n1i ci n2i; ai bi ci di; yi with sei or vi; and the others "
+    epilog="Columns: m1i sd1i n1i m2i sd2i n2i; ai n1i ci n2i; ai bi ci di; yi with sei or vi; all others "
     "of metafor. Example: bayesmeta fit exercise_bmd --measure MD m1i=exercise_mean sd1i=exercise_sd "
     "n1i=exercise_n m2i=control_mean sd2i=control_sd n2i=control_n"
 )

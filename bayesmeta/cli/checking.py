@@ -1,4 +1,4 @@
-"""``bayesmeta check``: is an analysis valid with its data, and what would run?"""
+"""``bayesmeta check``: whether an analysis is valid with its data, and what would run."""
 
 from __future__ import annotations
 

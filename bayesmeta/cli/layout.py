@@ -20,7 +20,8 @@ MOST_DECIMALS = 8
 LARGEST = 1e7
 ABSENT = "–"
 MISSING_MOMENT = "does not exist"
-LONGEST_NAME = 26
+SHORTEST_NAME = 12
+"""Columns that names keep where numbers need the room."""
 
 
 def decimals(scale: float | None, digits: int = 3) -> int:
@@ -124,18 +125,20 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 
     left : int
         Columns at the beginning that hold text.
     """
+    cells = [[clean(cell) for cell in row] for row in rows]
     built = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for place, name in enumerate(columns):
         text = place < left
+        longest = max((len(row[place]) for row in cells), default=0)
         built.add_column(
             name,
             justify="left" if text else "right",
             no_wrap=not text,
             overflow="fold",
-            max_width=LONGEST_NAME if text else None,
+            min_width=min(longest, SHORTEST_NAME) if text else None,
         )
-    for row in rows:
-        built.add_row(*(Text(clean(cell), style=_style(cell)) for cell in row))
+    for row in cells:
+        built.add_row(*(Text(cell, style=_style(cell)) for cell in row))
     return Padding(built, (0, 0, 0, 2))
 
 

@@ -1,4 +1,4 @@
-"""What is printed: data to standard output, everything else to standard error, nothing that moves a cursor."""
+"""What is printed: data to standard output, everything else to standard error; nothing moves the cursor."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 WIDTH = 80
 WIDEST = 100
 LONGEST = 2000
+BREAKS = "\n\r\t\x0b\x0c\x85\u2028\u2029"
 PLAIN = str.maketrans(
     {"−": "-", "–": "-", "—": "-", "…": "...", "±": "+/-", "²": "2", "·": ".", "“": '"', "”": '"', "’": "'"}
 )
@@ -22,7 +23,7 @@ PLAIN = str.maketrans(
 
 
 def clean(text: str) -> str:
-    """Return a text on one line, without characters that control a terminal or the direction of writing.
+    r"""Return a text on one line, without characters that control a terminal or the direction of writing.
 
     Parameters
     ----------
@@ -31,12 +32,10 @@ def clean(text: str) -> str:
 
     Examples
     --------
-    >>> clean("Yu\x1b[2J 2023\\n")
+    >>> clean("Yu\x1b[2J 2023\n")
     'Yu[2J 2023'
     """
-    spaced = "".join(
-        " " if character in "\n\r\t\x0b\x0c\x85\u2028\u2029" else character for character in text
-    )
+    spaced = "".join(" " if one in BREAKS else one for one in text)
     kept = "".join(one for one in spaced if unicodedata.category(one) not in {"Cc", "Cf", "Cs"}).strip()
     return kept if len(kept) <= LONGEST else f"{kept[: LONGEST - 1]}…"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from bayesmeta.cli.layout import (
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 
 type Block = Mapping[str, Any]
 
+LONG_NUMBER = re.compile(r"\d+\.\d{5,}(?:e[+-]?\d+)?")
+
 KINDS = {"eti": "equal-tailed", "hdi": "shortest"}
 METHODS = {
     "fixed": "fixed effect",
     "DL": "DerSimonian-Laird",
     "PM": "Paule-Mandel",
     "REML": "REML",
-    "REML_HK": "REML + Knapp-Hartung",
+    "REML_HK": "REML + HK",
     "MH": "Mantel-Haenszel",
     "Peto": "Peto",
 }
@@ -91,7 +94,7 @@ def _excluded(content: Block) -> str:
 
 
 def priors(block: Block) -> str:
-    """Return the priors in force, each default marked."""
+    """Return the priors in force, each default marked; long numbers are shortened."""
     parts = []
     for name, one in block.items():
         mark = " (default)" if one["default"] else ""
@@ -102,7 +105,7 @@ def priors(block: Block) -> str:
             parts.append(f"{name} ~ {next(iter(given.values()))}{mark}")
         else:
             parts += [f"{inner} ~ {prior}{mark}" for inner, prior in given.items()]
-    return ", ".join(parts)
+    return LONG_NUMBER.sub(lambda found: f"{float(found[0]):.4g}", ", ".join(parts))
 
 
 def method(content: Block) -> str:
@@ -123,8 +126,7 @@ def pooled(content: Block) -> Iterator[RenderableType]:
     names = [name for name in posterior if _is_quantity(posterior[name]) and name not in HETEROGENEITY]
     kind = KINDS[content["interval"]["kind"]]
     ratio = "exp" in posterior[names[0]]
-    log = "log " if ratio else ""
-    yield heading(f"Effect: {log}{content['effect'].lower() if ratio else content['effect'].lower()}")
+    yield heading(f"Effect: {'log ' if ratio else ''}{content['effect'].lower()}")
     columns = ["", "median", "mean", "sd", f"{level(content)} {kind}"]
     rows = [effect_row(name, posterior[name]) for name in names]
     if ratio:
@@ -163,10 +165,17 @@ def heterogeneity(content: Block) -> Iterator[RenderableType]:
     rows = []
     for name in found:
         block = posterior[name]
-        row = effect_row(HETEROGENEITY[name], block)
-        places = decimals(block["sd"] if _exists(block["sd"]) else block["upper"])
-        rows.append((*row, *_classical(name, reml, places)))
-    yield table(["", "median", "mean", "sd", level(content), "REML", "Q-profile"], rows)
+        places = decimals(block["sd"] if _exists(block["sd"]) else block["upper"], 2)
+        rows.append(
+            (
+                HETEROGENEITY[name],
+                number(block["median"], places),
+                number(block["mean"], places, absent=MISSING_MOMENT),
+                interval(block["lower"], block["upper"], places),
+                *_classical(name, reml, places),
+            )
+        )
+    yield table(["", "median", "mean", level(content), "REML", "Q-profile"], rows)
 
 
 def _classical(name: str, reml: Block | None, places: int) -> tuple[str, str]:
@@ -187,7 +196,7 @@ def comparison(content: Block) -> Iterator[RenderableType]:
     if not classical or "mu" not in posterior:
         return
     yield heading(f"Beside the classical answers ({level(content)} intervals)")
-    places = decimals(classical["fixed"]["se"] if "fixed" in classical else posterior["mu"]["sd"])
+    places = decimals(posterior["mu"]["sd"] if _exists(posterior["mu"]["sd"]) else None)
     rows = [_method_row(METHODS[name], one, places) for name, one in classical.items()]
     mu, new, tau = posterior["mu"], posterior["theta_new"], posterior["tau"]
     own = {
@@ -208,7 +217,7 @@ def _method_row(name: str, one: Block, places: int) -> tuple[str, ...]:
         number(one["estimate"], places),
         interval(one["lower"], one["upper"], places),
         p_value(one["p"]) if "p" in one else "",
-        number(_power(one["tau2"], 0.5), places),
+        "0" if one["tau2"] == 0 else number(_power(one["tau2"], 0.5), places),
         interval(one["pi_lower"], one["pi_upper"], places),
     )
 
@@ -306,14 +315,13 @@ def other_measures(content: Block) -> Iterator[RenderableType]:
     yield heading("Other measures, normal likelihood, default priors")
     rows = []
     for name, one in content["also"].items():
-        mu, pooled_counts = one["posterior"]["mu"], one["classical"].get("MH")
+        mu = one["posterior"]["mu"]
         ratio = "exp" in mu
-        shown = (
-            exponentials(mu)
-            if ratio
-            else f"{number(mu['median'], 4)} {interval(mu['lower'], mu['upper'], 4)}"
+        plain = f"{number(mu['median'])} {interval(mu['lower'], mu['upper'])}"
+        counts = _counts(one["classical"].get("MH"), ratio=ratio)
+        rows.append(
+            (f"{one['effect']} ({name})", str(one["k"]), exponentials(mu) if ratio else plain, counts)
         )
-        rows.append((f"{one['effect']} ({name})", str(one["k"]), shown, _counts(pooled_counts, ratio=ratio)))
     yield table(["", "k", f"posterior [{level(content)}]", f"Mantel-Haenszel [{level(content)}]"], rows)
 
 
