@@ -13,12 +13,10 @@ from bayesmeta.plots.marks import LARGEST, SMALLEST
 from bayesmeta.plots.palette import INK, MUTED, OBSERVED, POSTERIOR, POSTERIOR_LIGHT, SMALL, TEXT
 from bayesmeta.plots.sentences import alarm_of, null_of
 from bayesmeta.plots.style import below, draw_alarm, plain_axes, size_of, styled
-from bayesmeta.plots.words import KIND_NAMES, clean, number_text, percent, shortened
+from bayesmeta.plots.words import KIND_NAMES, clean, percent, shortened
 from bayesmeta.results.marginal import bounds, check_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from matplotlib.axes import Axes
 
     from bayesmeta.arrays import Floats
@@ -77,7 +75,7 @@ def bubble(
         ax.set_xlim(grid[0], grid[-1])
         ax.set_xlabel(shortened(moderator, size_of(ax)[0], TEXT))
         below(ax, ours)
-        _notes(ax, fit, held)
+        _notes(ax, fit, moderator)
     return ax
 
 
@@ -167,13 +165,17 @@ def _bubbles(ax: Axes, studies: Studies, x: Floats, weights: Floats) -> None:
     )
 
 
-def _notes(ax: Axes, fit: Fit, held: Mapping[str, Any]) -> None:
-    if held:
-        parts = [
-            f"{clean(name)} = {number_text(value, 2) if isinstance(value, float) else clean(value)}"
-            for name, value in held.items()
-        ]
-        room = size_of(ax)[0]
-        text = shortened(f"at {', '.join(parts)}", room, SMALL)
+def held_text(fit: Fit, moderator: str) -> str:
+    """Return where the other moderators are held, in words; nothing if there are none."""
+    held = held_values(fit, moderator).items()
+    parts = [
+        f"{clean(name)} = {f'{one:.4g}' if isinstance(one, float) else clean(one)}" for name, one in held
+    ]
+    return f"at {', '.join(parts)}" if parts else ""
+
+
+def _notes(ax: Axes, fit: Fit, moderator: str) -> None:
+    text = shortened(held_text(fit, moderator), size_of(ax)[0], SMALL)
+    if text:
         ax.text(1, 1.02, text, transform=ax.transAxes, ha="right", fontsize=SMALL, color=MUTED)
     draw_alarm(ax, alarm_of(fit))

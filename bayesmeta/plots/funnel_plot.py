@@ -96,7 +96,7 @@ def _check(fit: Fit, prob: float, contours: Sequence[float]) -> None:
         raise AnalysisError(f"contours must be at most {len(SHADES) - 1} levels; got {len(contours)}")
     if not fit.problem.is_pooled:
         raise AnalysisError(
-            f"a funnel plot needs a pooled effect, which a fit with mods '{fit.model.mods}' has not; plot the "
+            f"a funnel plot needs a pooled effect, which mods '{fit.model.mods}' do not give; plot the "
             "fit without moderators"
         )
     if not fit.studies.estimable.any():
@@ -107,11 +107,11 @@ def _shades(ax: Axes, fit: Fit, errors: Floats, contours: Sequence[float]) -> No
     if null_of(fit.studies) is None:
         return
     left, right = ax.get_xlim()
-    inner, above = 0.0, "against no effect"
+    inner, above = 0.0, ""
     for shade, level in zip(SHADES[1:], sorted(contours), strict=False):
         outer, p = NormalDist().inv_cdf((1 + level) / 2), f"{round(1 - level, 10):g}"
-        label = f"{p} < p {above}"
-        above = f"< {p}"
+        label = f"{p} < p < {above}" if above else f"p > {p} against no effect"
+        above = p
         for side in (-1, 1):
             near = np.clip(to_reported(fit.studies, side * inner * errors), left, right)
             far = np.clip(to_reported(fit.studies, side * outer * errors), left, right)

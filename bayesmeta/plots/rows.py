@@ -341,5 +341,6 @@ def decimals_of(studies: Studies, rows: Sequence[Row]) -> int:
     """Return how many decimals the estimates deserve; ratios have their own rule."""
     if studies.is_ratio:
         return 2
-    spans = [row.observed or row.posterior for row in rows]
+    studies_only = [row for row in rows if row.kind == "study" and row.spans]
+    spans = [row.observed or row.posterior for row in studies_only or rows]
     return decimals_for((span.upper - span.lower) / 2 for span in spans if span is not None)
