@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bayesmeta.cli.terminal import Terminal, clean, escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from bayesmeta.workflow.run import RunResult
 
@@ -40,26 +40,31 @@ def _tell(terminal: Terminal, result: RunResult) -> None:
 
 def tell_warnings(terminal: Terminal, content: Mapping[str, Any]) -> None:
     """Write every warning, then everything that failed, to standard error."""
-    told: set[str] = set()
-    for where, one in _warnings(content):
-        if one["message"] not in told:
-            terminal.warning(one["id"], f"{where}{one['message']}")
-        told.add(one["message"])
+    for one, places in _warnings(content).items():
+        where = f" ({'; '.join(filter(None, places))})" if any(places) else ""
+        terminal.warning(one[0], f"{one[1]}{where}")
     for failure in content["failures"]:
         terminal.error(failure)
 
 
-def _warnings(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, str]]]:
-    found = [("", one) for one in content["warnings"]]
+def _warnings(content: Mapping[str, Any]) -> dict[tuple[str, str], list[str]]:
+    """Return where each warning applies; the main model has no name."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for where, one in _told(content):
+        found.setdefault((one["id"], one["message"]), []).append(where)
+    return found
+
+
+def _told(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    yield from (("", one) for one in content["warnings"])
     for name, regression in content["regressions"].items():
-        found += [(f"regression {name}: ", one) for one in regression["warnings"]]
+        yield from ((f"regression {name}", one) for one in regression["warnings"])
     for by, division in content["subgroups"].items():
         for name, group in division["groups"].items():
-            where = f"subgroup {by} {name}: "
-            found += [(where, one) for one in group.get("warnings", ())]
+            where = f"subgroup {by} {name}"
+            yield from ((where, one) for one in group.get("warnings", ()))
             if group["posterior"] is None:
-                found.append((where, {"id": "no-answer", "message": group["reason"]}))
-    return found
+                yield where, {"id": "no-answer", "message": group["reason"]}
 
 
 def seconds_text(seconds: Mapping[str, float]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmeta.cli.layout import (
     MISSING_MOMENT,
+    MOST_DECIMALS,
     decimals,
     exponentials,
     heading,
@@ -129,7 +130,7 @@ def pooled(content: Block) -> Iterator[RenderableType]:
     yield heading(f"Effect: {'log ' if ratio else ''}{content['effect'].lower()}")
     columns = ["", "median", "mean", "sd", f"{level(content)} {kind}"]
     rows = [effect_row(name, posterior[name]) for name in names]
-    if ratio:
+    if ratio and "mu" in names:
         columns.append(f"{content['effect'].lower()} [{level(content)}]")
         rows = [(*row, exponentials(posterior[name])) for row, name in zip(rows, names, strict=True)]
     yield table(columns, rows)
@@ -227,21 +228,23 @@ def regressions(content: Block) -> Iterator[RenderableType]:
     for name, one in content["regressions"].items():
         yield heading(f"Regression {name}: {one['mods']}")
         classical = one["classical"].get("fixed", {}).get("coefficients", {})
-        rows = [
-            (*effect_row(label, block), *_fixed(classical.get(label), decimals(block["sd"])))
-            for label, block in {**one["coefficients"], "tau": one["tau"]}.items()
-        ]
-        yield table(["", "median", "mean", "sd", level(content), "fixed", "p"], rows)
-        explained = one["R2"]
-        status = one["diagnostics"]["status"]
+        quantities = {**one["coefficients"], "tau": one["tau"]}
+        rows = [_coefficient_row(label, block, classical.get(label)) for label, block in quantities.items()]
+        yield table(["", "median", "sd", level(content), "fixed", "p"], rows)
+        explained, status = one["R2"], one["diagnostics"]["status"]
         yield line(
             f"k = {one['k']}, p = {one['p']}; R2 {number(explained['median'], 0)} % "
-            f"{interval(explained['lower'], explained['upper'], 0)}; {one['engine']}: {status}"
+            f"{interval(explained['lower'], explained['upper'], 0)}; "
+            f"{status if status == one['engine'] else one['engine'] + ': ' + status}"
         )
 
 
-def _fixed(block: Block | None, places: int) -> tuple[str, str]:
-    return ("", "") if block is None else (number(block["estimate"], places), p_value(block["p"]))
+def _coefficient_row(label: str, block: Block, fixed: Block | None) -> tuple[str, ...]:
+    name, median, _, sd, limits = effect_row(label, block)
+    if fixed is None:
+        return (name, median, sd, limits, "", "")
+    places = decimals(block["sd"] if _exists(block["sd"]) else None)
+    return (name, median, sd, limits, number(fixed["estimate"], places), p_value(fixed["p"]))
 
 
 def subgroups(content: Block) -> Iterator[RenderableType]:
@@ -367,8 +370,9 @@ def known_answers(content: Block) -> Iterator[RenderableType]:
     yield heading(f"Known answers: {met} of {len(content['expected'])} met")
     rows = []
     for one in content["expected"]:
-        places = min(decimals(one["tolerance"], 1) + 1, 12)
-        quantity = f"1 / {one['quantity']}" if one["invert"] else one["quantity"]
+        places = min(decimals(one["tolerance"], 1) + 1, MOST_DECIMALS)
+        name = one["quantity"].replace(".coefficients.", ".")
+        quantity = f"1 / {name}" if one["invert"] else name
         value = f"{number(one['value'], places)} ± {one['tolerance']:.2g}"
         rows.append((quantity, value, number(one["computed"], places), "ok" if one["ok"] else "failed"))
     yield table(["", "expected", "computed", ""], rows)
