@@ -135,6 +135,7 @@ class OverallJeffreys(AdaptivePrior):
 class Ratio(PositivePrior):
     """Prior under which ``s0^q / (s0^q + tau^q)`` is uniform, with q = 1 or 2."""
 
+    in_units: ClassVar[frozenset[str]] = frozenset({"s0"})
     name: str
     s0: float
     power: int
@@ -179,6 +180,9 @@ class Product(PositivePrior):
 
     def __str__(self) -> str:
         return self.name
+
+    def rescaled(self, unit: float) -> Product:
+        return Product(self.name, self.v / unit**2, kind=self.kind)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Product) and self.kind == other.kind and np.array_equal(self.v, other.v)
