@@ -116,17 +116,27 @@ def gather(data: object, given: Mapping[str, object]) -> Gathered:
     check_indexes({"data": data, **values})
     table = Table.of(data)
     names = {name: item for name, item in given.items() if isinstance(item, str)}
-    for column in names.values():
+    columns = dict.fromkeys(names.values())
+    for column in columns:
         table.column(column)
     added: dict[str, Column] = {}
     for name, item in values.items():
         names[name] = name if name not in table.columns else f"{name} (given)"
         added[names[name]] = as_column(item, name)
-    single = [
-        name for name, item in values.items() if str(getattr(item, "dtype", "")) in {"float32", "float16"}
-    ]
+    single = [*_single_precision(values), *_single_precision({name: _part(data, name) for name in columns})]
     notes = [("single-precision", f'"{name}" came in single precision, about 7 digits') for name in single]
     return Gathered(table.having(added), names, tuple(notes))
+
+
+def _single_precision(values: Mapping[str, object]) -> list[str]:
+    """Return the names of what is given with about seven digits."""
+    short = {"float32", "float16", "Float32"}
+    return [name for name, item in values.items() if str(getattr(item, "dtype", "")) in short]
+
+
+def _part(data: object, name: str) -> object:
+    """Return a column as the caller gave it, None where it cannot be had by its name."""
+    return data.get(name) if hasattr(data, "get") else None
 
 
 def choose_rows(
@@ -250,7 +260,8 @@ def _label_notes(texts: Sequence[str], cut: Sequence[str], labels: Sequence[str]
     notes = []
     long = [short for text, short in zip(texts, cut, strict=True) if text != short]
     if long:
-        notes.append(("long-labels", f"{len(long)} labels were cut to {LONGEST_LABEL} characters"))
+        many = "1 label was" if len(long) == 1 else f"{len(long)} labels were"
+        notes.append(("long-labels", f"{many} cut to {LONGEST_LABEL} characters"))
     changed = [label for label, short in zip(labels, cut, strict=True) if label != short]
     if changed:
         text = f"labels that stand more than once were numbered: {quoted(changed)}"
