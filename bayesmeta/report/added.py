@@ -109,9 +109,15 @@ def _probabilities(facts: Facts) -> str:
     one = facts.get("benefit", {}).get("mu", {})
     if "any" not in one:
         return ""
-    text = f"It gives what a p-value cannot: the {favourable(facts)} with probability {chance(facts, 'mu', 'any')}"
+    text = (
+        f"It gives what a p-value cannot: the {favourable(facts)} with probability "
+        f"{chance(facts, 'mu', 'any')}"
+    )
     if "important" in one:
-        text += f", by more than the minimal important difference with probability {chance(facts, 'mu', 'important')}"
+        text += (
+            ", by more than the minimal important difference with probability "
+            f"{chance(facts, 'mu', 'important')}"
+        )
     p = facts.classical.get(facts.main_classical, {}).get("p")
     beside = f" (two-sided p by {METHODS[facts.main_classical]}: {p_value(p)})" if known(p) else ""
     return f"{text}{beside}."
@@ -128,8 +134,10 @@ def _heterogeneity(facts: Facts) -> str:
             f"weighs all values, τ = {shown}, and passes that doubt on to the mean effect."
         )
     return (
-        f"For the heterogeneity REML gives τ = {classical_tau(facts, reml)} (Q-profile interval), and goes on as "
-        f"if the estimate were known; the posterior, τ = {shown}, passes the doubt about τ on to the mean effect."
+        f"For the heterogeneity REML gives τ = {classical_tau(facts, reml)} (Q-profile interval), and "
+        "goes on as "
+        f"if the estimate were known; the posterior, τ = {shown}, passes the doubt about τ on to the mean "
+        "effect."
     )
 
 
@@ -180,11 +188,13 @@ def _regression_verdicts(facts: Facts) -> str:
     if not differ:
         count = "the coefficient" if len(slopes) == 1 else f"each of the {len(slopes)} coefficients"
         return (
-            f"For {count} of the moderators, the credible interval and the interval of {METHODS[name]} agree on "
+            f"For {count} of the moderators, the credible interval and the interval of {METHODS[name]} "
+            "agree on "
             "whether 0 is inside."
         )
     return (
-        f"For {_listed(differ)}, the credible interval and the interval of {METHODS[name]} disagree on whether 0 "
+        f"For {_listed(differ)}, the credible interval and the interval of {METHODS[name]} disagree on "
+        "whether 0 "
         "is inside."
     )
 

@@ -200,7 +200,8 @@ def _unreliable(document: Block) -> list[str]:
 
 def _disagreeing(document: Block) -> list[str]:
     return [
-        f"NUTS and exact integration disagree for {one['fit']}: by {one['largest_z']:.1f} Monte Carlo standard "
+        f"NUTS and exact integration disagree for {one['fit']}: by {one['largest_z']:.1f} Monte Carlo "
+        "standard "
         f"errors, where chance explains {one['threshold']:.1f}."
         for one in document["agreement"]
         if not one["ok"]

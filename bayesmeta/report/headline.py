@@ -144,7 +144,8 @@ def _spread_sentence(facts: Facts) -> str:
     tau = facts.posterior["tau"]
     shown = quantity(tau)
     text = (
-        f"The true effects of the studies differ with a standard deviation of {facts.units_of_tau(shown.centre)} "
+        "The true effects of the studies differ with a standard deviation of "
+        f"{facts.units_of_tau(shown.centre)} "
         f"{shown.interval}"
     )
     if facts.is_ratio:

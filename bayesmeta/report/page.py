@@ -265,7 +265,8 @@ def _subgroups(facts: Facts) -> list[dict[str, Any]]:
 def _difference(division: Block) -> str:
     words = {"fixed": "fixed effect", "DL": "DerSimonian–Laird"}
     found = [
-        f"{words.get(name, name)} Q = {number(one['Q'], 2)} on {number(one['df'], 0)} df, p = {p_value(one['p'])}"
+        f"{words.get(name, name)} Q = {number(one['Q'], 2)} on {number(one['df'], 0)} df, p = "
+        f"{p_value(one['p'])}"
         for name, one in division["difference"].items()
         if known(one.get("Q")) and known(one.get("p"))
     ]
@@ -286,11 +287,15 @@ def _implied(facts: Facts) -> str:
         return ""
     bounds = implied_effect(priors["mu"]["prior"], scale["prior"], facts.prob, squared="tau2" in priors)
     if not all(known(value) for value in bounds):
-        return "Before any data, the priors do not say where the effect of a study lies: one of them is improper."
+        return (
+            "Before any data, the priors do not say where the effect of a study lies: one of them is "
+            "improper."
+        )
     places = decimals_for((bounds[1] - bounds[0]) / 4)
     lower, upper = (number(value, places) for value in bounds)
     return (
-        f"Before any data, they put the effect of a study ({facts.analysis_scale}) between {lower} and {upper} "
+        f"Before any data, they put the effect of a study ({facts.analysis_scale}) between {lower} and "
+        f"{upper} "
         f"with {level(facts.prob)} probability."
     )
 

@@ -72,17 +72,23 @@ def technique(facts: Facts, cite: Citations) -> str:
     software = f"bayesmeta {versions['bayesmeta']}" if "bayesmeta" in versions else "bayesmeta"
     if not facts.is_sampled:
         return (
-            f"The posterior was computed by numerical integration over τ with {software}, refined until two sets "
+            f"The posterior was computed by numerical integration over τ with {software}, refined until "
+            "two sets "
             "of nodes agreed; there is no Monte Carlo error."
         )
     one = facts.document["diagnostics"]
     pymc = f" and PyMC {versions['pymc']}" if "pymc" in versions else " and PyMC"
     return (
-        f"The posterior was sampled with the No-U-Turn sampler {cite('nuts')} in {software}{pymc} {cite('pymc')}: "
-        f"{one['chains']:.0f} chains with {one.get('tune', 0):.0f} tuning steps and {one['draws']:.0f} draws each, "
-        f"seed {facts.get('seed')}. Convergence was judged for every reported quantity by R̂ and effective sample "
-        f"size {cite('rhat')}: R̂ was at most {number(one['rhat_max'], 3)}, the smallest effective sample size "
-        f"{number(min(one['ess_bulk_min'], one['ess_tail_min']), 0)}, with {one['divergences']:.0f} divergent "
+        f"The posterior was sampled with the No-U-Turn sampler {cite('nuts')} in {software}{pymc} "
+        f"{cite('pymc')}: "
+        f"{one['chains']:.0f} chains with {one.get('tune', 0):.0f} tuning steps and {one['draws']:.0f} "
+        "draws each, "
+        f"seed {facts.get('seed')}. Convergence was judged for every reported quantity by R̂ and "
+        "effective sample "
+        f"size {cite('rhat')}: R̂ was at most {number(one['rhat_max'], 3)}, the smallest effective sample "
+        "size "
+        f"{number(min(one['ess_bulk_min'], one['ess_tail_min']), 0)}, with {one['divergences']:.0f} "
+        "divergent "
         "transitions."
     )
 
@@ -100,7 +106,8 @@ def _agreement(facts: Facts) -> str:
     )
     largest = max(one["largest_z"] for one in found)
     return (
-        f"The sampler was checked against exact integration in {len(found)} fits ({count} numbers): {verdict}, the "
+        f"The sampler was checked against exact integration in {len(found)} fits ({count} numbers): "
+        f"{verdict}, the "
         f"largest difference being {number(largest, 1)} Monte Carlo standard errors."
     )
 
@@ -118,7 +125,8 @@ def _classical(facts: Facts, cite: Citations) -> str:
     text = f"Classical analyses stand beside it, with {facts.confidence}s: {'; '.join(cited)}."
     if "REML" in facts.classical and facts.pooled and facts.k > 1:
         text += (
-            f" Intervals of τ are by the Q-profile method {cite('qprofile')}, I² follows Higgins and Thompson "
+            f" Intervals of τ are by the Q-profile method {cite('qprofile')}, I² follows Higgins and "
+            "Thompson "
             f"{cite('I2')}, prediction intervals use the t distribution {cite('prediction')}."
         )
     return text
@@ -212,7 +220,8 @@ def _explored(facts: Facts) -> list[str]:
         return []
     analyses = "analysis" if count == 1 else "analyses"
     return [
-        f"{count} {analyses} of moderators compare studies, not patients, and were not randomised; they explore and "
+        f"{count} {analyses} of moderators compare studies, not patients, and were not randomised; they "
+        "explore and "
         "do not confirm."
     ]
 
@@ -235,12 +244,16 @@ def data_words(facts: Facts) -> str:
         text = "Effects and standard errors were given."
     else:
         used = ", ".join(f"{name} = {column}" for name, column in data["columns"].items())
-        text = f"Effects and their variances ({facts.measure}) were computed from the columns of the table: {used}."
+        text = (
+            f"Effects and their variances ({facts.measure}) were computed from the columns of the "
+            f"table: {used}."
+        )
     if facts.is_ratio and not facts.is_counts and "ai" in (data.get("columns") or {}):
         text += f" {_zero_cells(data)}"
     if facts.is_counts:
         text += (
-            " The model is of the counts themselves, so that cells of 0 need no correction; corrected effects serve "
+            " The model is of the counts themselves, so that cells of 0 need no correction; corrected "
+            "effects serve "
             "the figures and the classical answers only."
         )
     return text
@@ -265,11 +278,15 @@ def heterogeneity_words(facts: Facts) -> str:
     half = NORMAL_95 * float(tau["median"])
     if facts.is_ratio:
         return (
-            f"At the median of τ, 95 % of the true ratios lie within a factor of {ratio(exp(min(half, 700)))} of "
+            "At the median of τ, 95 % of the true ratios lie within a factor of "
+            f"{ratio(exp(min(half, 700)))} of "
             "their mean, either way."
         )
     places = decimals_for(spread_of(tau))
-    return f"At the median of τ, 95 % of the true effects lie within {facts.with_units(number(half, places))} of their mean."
+    return (
+        "At the median of τ, 95 % of the true effects lie within "
+        f"{facts.with_units(number(half, places))} of their mean."
+    )
 
 
 def justification(facts: Facts, cite: Citations) -> str:
@@ -277,15 +294,18 @@ def justification(facts: Facts, cite: Citations) -> str:
     if not any(default for _, _, default in priors_in_force(facts)):
         return ""
     return (
-        "Default priors are weakly informative: their scale is that of the measure, or the standard deviation of the "
-        f"information in one unit, computed from sample sizes and variances and never from the effects {cite('roever2021')}."
+        "Default priors are weakly informative: their scale is that of the measure, or the standard "
+        "deviation of the "
+        "information in one unit, computed from sample sizes and variances and never from the effects "
+        f"{cite('roever2021')}."
     )
 
 
 def main_intervals(facts: Facts) -> str:
     """Return kind and level of every interval of the report in one sentence."""
     return (
-        f"Posterior intervals are {level(facts.prob)} {'equal-tailed' if facts.kind == 'eti' else 'shortest'} "
+        f"Posterior intervals are {level(facts.prob)} "
+        f"{'equal-tailed' if facts.kind == 'eti' else 'shortest'} "
         f"credible intervals (CrI), classical ones {level(facts.classical_level)} confidence intervals (CI)."
     )
 

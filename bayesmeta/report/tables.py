@@ -245,7 +245,8 @@ def coefficient_table(facts: Facts, regression: Block, title: str) -> Table:
         for name, block in regression["coefficients"].items()
     ]
     caption = (
-        f"{title}: change of the effect ({facts.analysis_scale}) for a change of 1 in a coefficient. Posterior "
+        f"{title}: change of the effect ({facts.analysis_scale}) for a change of 1 in a coefficient. "
+        "Posterior "
         f"median with {facts.credible}; classical estimate with {facts.confidence} and p."
     )
     return table(caption, columns, rows)
@@ -280,7 +281,8 @@ def subgroup_table(facts: Facts, by: str, division: Block) -> Table:
     columns += [f"Fixed effect [{level(facts.classical_level)} CI]"]
     rows = [_group_row(facts, name, one) for name, one in division["groups"].items()]
     caption = (
-        f"Subgroups by {by}, each with a τ of its own: posterior median with {facts.credible}, probability of "
+        f"Subgroups by {by}, each with a τ of its own: posterior median with {facts.credible}, "
+        "probability of "
         f"{_side(facts)}; fixed effect with {facts.confidence}."
     )
     return table(caption, columns, rows)
