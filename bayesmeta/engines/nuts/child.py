@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import subprocess
 import sys
@@ -21,25 +22,28 @@ if TYPE_CHECKING:
     from bayesmeta.engines.nuts.plan import Plan
 
 type Report = Callable[[dict[str, Any]], None]
-"""Takes ``{"phase": "compile"}`` or ``{"phase": "sample", "done": draws, "divergences": n}``."""
+"""Takes ``{"phase": "compile"}``, or phase ``"sample"`` with ``done`` and ``total`` draws and ``divergences``."""
 
+PACKAGE_HOME = Path(__file__).resolve().parents[3]
+"""Folder that holds the package."""
 LAST_WORDS = 2000
 """Characters of the process's error output that an error keeps."""
 
 
 class SamplingProcess:
-    """A process that compiles models once and samples them many times."""
+    """A process that compiles densities once and samples them many times."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._lock = threading.RLock()
         self._owed = 0
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
-    def warm_up(self, plan: Plan) -> None:
-        """Begin compiling the model of a plan, without waiting for it."""
+    def warm_up(self, likelihood: str) -> None:
+        """Begin compiling for a likelihood, without waiting for it."""
         with self._lock:
-            self._send(plan, {"task": "compile"})
+            self._send({"task": "compile", "likelihood": likelihood}, {})
             self._owed += 1
 
     def sample(self, plan: Plan, settings: dict[str, Any], report: Report | None) -> dict[str, Floats]:
@@ -55,7 +59,9 @@ class SamplingProcess:
                 while self._owed:
                     self._receive(report)
                     self._owed -= 1
-                self._send(plan, {"task": "sample", "settings": {**settings, "report": report is not None}})
+                header = {"task": "sample", "likelihood": plan.likelihood, "dim": plan.dim}
+                options = {**settings, "report": report is not None}
+                self._send({**header, "settings": options}, {"numbers": plan.numbers})
                 return self._receive(report).arrays
             except BaseException:
                 self.close()
@@ -72,10 +78,10 @@ class SamplingProcess:
             if stream is not None:
                 stream.close()
 
-    def _send(self, plan: Plan, header: dict[str, Any]) -> None:
+    def _send(self, header: dict[str, Any], arrays: dict[str, Floats]) -> None:
         process = self._running()
         try:
-            write_message(process.stdin, {**header, "key": plan.key}, plan.arrays)  # type: ignore[arg-type]
+            write_message(process.stdin, header, arrays)  # type: ignore[arg-type]
         except OSError as error:
             raise self._death() from error
 
@@ -92,6 +98,9 @@ class SamplingProcess:
         raise self._death()
 
     def _running(self) -> subprocess.Popen[bytes]:
+        """Return the process, started if there is none; one that died while nobody waited is replaced."""
+        if self._process is not None and not self._owed and self._process.poll() is not None:
+            self.close()
         if self._process is None:
             self._errors.seek(0)
             self._errors.truncate()
@@ -100,9 +109,27 @@ class SamplingProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                env=_environment(),
+                env=self._environment(),
             )
         return self._process
+
+    def _environment(self) -> dict[str, str]:
+        """Return the environment: one thread for linear algebra, and a place for compiled code."""
+        environment = {"NUMBA_CACHE_DIR": self._cache(), **os.environ, "OPENBLAS_NUM_THREADS": "1"}
+        paths = [str(PACKAGE_HOME), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {**environment, "PYTHONPATH": os.pathsep.join(paths)}
+
+    def _cache(self) -> str:
+        """Return the folder of compiled code; one for this process alone if the user's cannot be written."""
+        with contextlib.suppress(OSError, RuntimeError):
+            base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+            folder = Path(base) / "bayesmeta"
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return str(folder)
+        if self._scratch is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="bayesmeta-")
+        return self._scratch.name
 
     def _death(self) -> SamplingError:
         code = None if self._process is None else self._process.wait()
@@ -115,23 +142,6 @@ class SamplingProcess:
         return SamplingError(
             f"the sampling process ended {cause}{last}; is there enough memory? Run it again"
         )
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment of the process: one thread for linear algebra, a writable place to compile."""
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    package_home = str(Path(__file__).resolve().parents[3])
-    paths = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment["PYTHONPATH"] = os.pathsep.join(paths)
-    home = Path(os.environ.get("HOME", "")).expanduser()
-    if "PYTENSOR_FLAGS" not in environment and not (home.is_dir() and os.access(home, os.W_OK)):
-        scratch = tempfile.mkdtemp(prefix="bayesmeta-")
-        environment |= {
-            "PYTENSOR_FLAGS": f"base_compiledir={scratch}",
-            "NUMBA_CACHE_DIR": scratch,
-            "MPLCONFIGDIR": scratch,
-        }
-    return environment
 
 
 process = SamplingProcess()

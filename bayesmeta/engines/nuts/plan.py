@@ -1,80 +1,85 @@
-"""What the sampling process is told: a problem in standard units and coordinates in which it is round.
+"""What the sampling process is told: a problem as one vector of numbers, and how to read its draws.
 
-Effects are measured in units near their spread, and the coefficients b in coordinates g with
-``b = centre + spread @ g``, whose posterior at a typical tau is a standard normal. The density is the same,
-the sampler's work does not depend on units, on the scale of moderators or on their correlation. Coefficients are
-padded to a few fixed numbers by independent standard normal ones that touch nothing, so that one compiled
-model serves the pooled analysis, the regressions, every subgroup and every study left out.
+The density is that of the problem, in coordinates that make the sampler's work independent of units, of the
+scale of moderators and of their correlation (`bayesmeta.engines.nuts.coordinates`).
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bayesmeta.engines.nuts.coordinates import approximate_effects, coordinates, likely_tau, unit_of
+from bayesmeta.engines.nuts.shapes import location_shape, scale_shape
 from bayesmeta.errors import ModelError
-from bayesmeta.kernel import NormalPrior, gaussian_data, profile
-from bayesmeta.priors import (
-    Cauchy,
-    Exponential,
-    Fixed,
-    Flat,
-    Gamma,
-    HalfCauchy,
-    HalfNormal,
-    HalfStudentT,
-    InverseGamma,
-    Laplace,
-    LogNormal,
-    Lomax,
-    Normal,
-    StudentT,
-    Uniform,
-    Weibull,
-)
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
-    from bayesmeta.priors import Prior
+    from bayesmeta.engines.nuts.coordinates import Coordinates
+    from bayesmeta.engines.nuts.shapes import LocationShape, ScaleShape
     from bayesmeta.problem import Problem
 
-WIDTHS = (6, 12, 24, 48, 96)
-"""Numbers of coefficients for which models are compiled."""
-TAU_FAMILIES = (
-    Fixed,
-    Flat,
-    HalfNormal,
-    HalfCauchy,
-    HalfStudentT,
-    Exponential,
-    Uniform,
-    Lomax,
-    LogNormal,
-    Gamma,
-    InverseGamma,
-    Weibull,
-)
-HALF_A_CELL = 0.5
+
+class Parameters(NamedTuple):
+    """Parameters in the units of the effects."""
+
+    b: Floats
+    """(..., p) coefficients that carry the priors."""
+    tau: Floats
+    """(...) between-study standard deviation."""
+    theta: Floats | None
+    """(..., k) effects, for counts; with a normal likelihood they are not sampled."""
+    baseline: Floats | None
+    """(..., k) group-2 log odds, for counts."""
 
 
 class Plan(NamedTuple):
-    """A problem as the sampling process gets it.
+    """A problem as the sampling process gets it."""
 
-    The key says which compiled model it needs, the arrays are its data.
-    """
+    likelihood: str
+    """``"normal"`` or ``"binomial"``, which names the density."""
+    numbers: Floats
+    """Vector that the density reads; the first is its length."""
+    dim: int
+    """Number of variables: ``p`` of coefficients and one of tau, for counts ``2 k`` more."""
+    X: Floats
+    """(k, p) design matrix."""
+    at: Coordinates
+    """Coordinates of the coefficients."""
+    tau: ScaleShape
+    """Prior of tau."""
+    coefficients: tuple[LocationShape, ...]
+    """Priors of the coefficients."""
+    baselines: Baselines | None
+    """Group-2 log odds, for counts."""
 
-    key: dict[str, str | int]
-    """``likelihood``, ``width``, ``tau`` (family), ``tau_on``; ``k`` for counts."""
-    arrays: dict[str, Floats]
-    """Data of the model."""
-    unit: float
-    """Unit of the effects."""
+    def read(self, x: Floats) -> Parameters:
+        """Return the parameters at points, shape (..., dim), of the sampler."""
+        p, unit = self.X.shape[1], self.at.unit
+        h = self.at.centre + x[..., :p] @ self.at.spread.T
+        columns = [shape.value(h[..., j]) for j, shape in enumerate(self.coefficients)]
+        b, tau = np.stack(columns, axis=-1), self.tau.signed_tau(x[..., p])
+        if self.baselines is None:
+            return Parameters(unit * b, unit * np.abs(tau), None, None)
+        u, a = np.split(x[..., p + 1 :], 2, axis=-1)
+        theta = unit * (b @ self.X.T + tau[..., None] * u)
+        return Parameters(unit * b, unit * np.abs(tau), theta, self.baselines.read(a))
+
+
+class Baselines(NamedTuple):
+    """Group-2 log odds as ``centre + spread a``, between bounds if their prior has some."""
+
+    prior: LocationShape
+    """Prior of each."""
     centre: Floats
-    """(p,) coefficients at g = 0, in units of `unit`."""
+    """(k,) log odds at a = 0."""
     spread: Floats
-    """(p, p) matrix from g to coefficients, in units of `unit`."""
+    """(k,) standard errors."""
+
+    def read(self, a: Floats) -> Floats:
+        """Return the log odds at a, shape (..., k)."""
+        return self.prior.value(self.centre + self.spread * a)
 
 
 def plan(problem: Problem) -> Plan:
@@ -83,127 +88,67 @@ def plan(problem: Problem) -> Plan:
     Raises
     ------
     ModelError
-        If a prior of tau or a number of coefficients is beyond the sampler.
+        If a prior of tau is beyond the sampler.
     """
-    tau = problem.priors.tau
-    if not isinstance(tau, TAU_FAMILIES):
-        raise ModelError(f"engine 'nuts' cannot run {tau} as the prior of tau; use engine='exact'")
-    width = next((width for width in WIDTHS if width >= problem.p), None)
-    if width is None:
-        raise ModelError(f"engine 'nuts' takes at most {WIDTHS[-1]} coefficients; got {problem.p}")
-    y, v = _approximate_effects(problem)
-    unit = _unit(y, v)
-    priors = [prior.rescaled(unit) for prior in problem.priors.beta]
-    centre, spread = _coordinates(y / unit, v / unit**2, problem.X_prior, priors)
+    y, v = approximate_effects(problem)
+    unit = unit_of(y, v)
+    tau = likely_tau(y, v, problem.priors.tau_density) / unit
+    coefficients = tuple(location_shape(prior.rescaled(unit)) for prior in problem.priors.beta)
+    at = coordinates(problem, coefficients, unit, tau)
+    shape = _tau_shape(problem, unit, tau)
+    baselines = None if problem.model.likelihood == "normal" else _baselines(problem)
+    return Plan(
+        likelihood=problem.model.likelihood,
+        numbers=_numbers(problem, at, shape, coefficients, baselines),
+        dim=problem.p + 1 + (0 if baselines is None else 2 * problem.k),
+        X=problem.X_prior,
+        at=at,
+        tau=shape,
+        coefficients=coefficients,
+        baselines=baselines,
+    )
+
+
+def _tau_shape(problem: Problem, unit: float, tau: float) -> ScaleShape:
     on_square = problem.priors.tau_on == "tau2"
-    tau = tau.rescaled(unit**2 if on_square else unit)
-    arrays = {
-        **_padded(problem, centre, spread, priors, width),
-        **_tau_arrays(tau),
-        **_observations(problem, unit),
-    }
-    key: dict[str, str | int] = {
-        "likelihood": problem.model.likelihood,
-        "width": width,
-        "tau": type(tau).__name__,
-        "tau_on": problem.priors.tau_on,
-    }
-    if problem.model.likelihood != "normal":
-        key["k"] = problem.k
-    return Plan(key, arrays, unit, centre, spread)
+    prior = problem.priors.tau if on_square else problem.priors.tau_density
+    rescaled = prior.rescaled(unit**2 if on_square else unit)
+    shape = scale_shape(rescaled, on_square=on_square, typical=tau)
+    if shape is None:
+        raise ModelError(
+            f"engine 'nuts' cannot run {problem.priors.tau} as the prior of {problem.priors.tau_on}; "
+            "use engine='exact'"
+        )
+    return shape
 
 
-def _approximate_effects(problem: Problem) -> tuple[Floats, Floats]:
-    """Return effects and variances good enough to choose coordinates."""
-    if problem.model.likelihood == "normal":
-        return problem.y, problem.v
-    cells = [problem.studies.arms[name] + HALF_A_CELL for name in ("ai", "bi", "ci", "di")]
-    a, b, c, d = cells
-    return np.log(a * d / (b * c)), np.asarray(sum(1 / cell for cell in cells))
+def _baselines(problem: Problem) -> Baselines:
+    c, d = problem.studies.arms["ci"] + 0.5, problem.studies.arms["di"] + 0.5
+    prior = location_shape(problem.model.baseline)  # type: ignore[arg-type]
+    centre = np.array([prior.variable(float(odds)) for odds in np.log(c / d)])
+    return Baselines(prior, centre, np.sqrt(1 / c + 1 / d))
 
 
-def _unit(y: Floats, v: Floats) -> float:
-    """Return a power of two near the spread of the effects and their errors."""
-    spread = np.median(v) + (np.var(y) if y.size > 1 else 0.0)
-    return float(2.0 ** np.round(0.5 * np.log2(spread)))
+def _numbers(
+    problem: Problem,
+    at: Coordinates,
+    tau: ScaleShape,
+    coefficients: tuple[LocationShape, ...],
+    baselines: Baselines | None,
+) -> Floats:
+    """Return the vector that `bayesmeta.engines.nuts.kernel` reads."""
+    idle = location_shape(problem.priors.mu) if baselines is None else baselines.prior
+    by_coefficient = np.column_stack([np.array(coefficients), at.centre, at.spread])
+    by_study = np.column_stack([_observed(problem, at.unit, baselines), problem.X_prior])
+    parts = [[problem.k, problem.p], tau, idle, by_coefficient.ravel(), by_study.ravel()]
+    content = np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
+    return np.concatenate([[content.size + 1.0], content])
 
 
-def _coordinates(y: Floats, v: Floats, X: Floats, priors: list[Prior]) -> tuple[Floats, Floats]:
-    """Return centre (p,) and spread (p, p): the posterior of the coefficients at a typical tau."""
-    scales = np.array([_location_scale(prior) for prior in priors])
-    prior = NormalPrior(scales[:, 0], np.where(np.isfinite(scales[:, 1]), scales[:, 1], np.inf) ** -2.0)
-    tau2 = np.median(v) / 4 + (np.var(y) if y.size > 1 else 0.0) / 2
-    known = profile(gaussian_data(y, v, X), np.array([tau2]), prior=prior)
-    return known.beta[0], np.linalg.cholesky(known.cov[0])
-
-
-def _location_scale(prior: Prior) -> tuple[float, float]:
-    """Return location and scale of a prior of a coefficient; infinite for a flat one."""
-    match prior:
-        case Normal(mu, sigma) | StudentT(_, mu, sigma) | Cauchy(mu, sigma) | Laplace(mu, sigma):
-            return mu, sigma
-        case Uniform(lower, upper):
-            return (lower + upper) / 2, (upper - lower) / 2
-    return 0.0, np.inf
-
-
-def _prior_arrays(priors: list[Prior], name: str) -> dict[str, Floats]:
-    """Return the priors as ``-square z^2 / 2 - tail log(1 + z^2 / nu) - sharp |z|``, z being standardised.
-
-    A uniform prior has ``limit`` 1, the largest abs(z).
-    """
-    rows = [_prior_row(prior) for prior in priors]
-    columns = np.array(rows, dtype=np.float64).reshape(-1, 7).T
-    names = ("location", "scale", "square", "tail", "nu", "sharp", "limit")
-    return {f"{name}_{part}": column for part, column in zip(names, columns, strict=True)}
-
-
-def _prior_row(prior: Prior) -> tuple[float, ...]:
-    location, scale = _location_scale(prior)
-    finite = scale if np.isfinite(scale) else 1.0
-    match prior:
-        case Normal():
-            shape = (1.0, 0.0, 1.0, 0.0, np.inf)
-        case StudentT(nu):
-            shape = (0.0, (nu + 1) / 2, nu, 0.0, np.inf)
-        case Cauchy():
-            shape = (0.0, 1.0, 1.0, 0.0, np.inf)
-        case Laplace():
-            shape = (0.0, 0.0, 1.0, 1.0, np.inf)
-        case Uniform():
-            shape = (0.0, 0.0, 1.0, 0.0, 1.0)
-        case _:
-            shape = (0.0, 0.0, 1.0, 0.0, np.inf)
-    return (location, finite, *shape)
-
-
-def _padded(
-    problem: Problem, centre: Floats, spread: Floats, priors: list[Prior], width: int
-) -> dict[str, Floats]:
-    p, extra = problem.p, width - problem.p
-    padded_spread = np.eye(width)
-    padded_spread[:p, :p] = spread
-    X = np.column_stack([problem.X_prior, np.zeros((problem.k, extra))])
-    own = _prior_arrays([*priors, *[Normal(0, 1)] * extra], "prior")
-    return {"X": X, "centre": np.append(centre, np.zeros(extra)), "spread": padded_spread, **own}
-
-
-def _tau_arrays(tau: Prior) -> dict[str, Floats]:
-    parameters = [float(getattr(tau, part.name)) for part in fields(tau)]
-    return {"tau_parameters": np.array([*parameters, 0.0, 0.0][:2])}
-
-
-def _observations(problem: Problem, unit: float) -> dict[str, Floats]:
-    if problem.model.likelihood == "normal":
-        return {"y": problem.y / unit, "v": problem.v / unit**2}
-    arms = problem.studies.arms
-    n1, n2 = arms["ai"] + arms["bi"], arms["ci"] + arms["di"]
-    baseline = _prior_arrays([problem.model.baseline], "baseline")  # type: ignore[list-item]
-    return {
-        "events1": arms["ai"],
-        "n1": n1,
-        "events2": arms["ci"],
-        "n2": n2,
-        "unit": np.array([unit]),
-        **baseline,
-    }
+def _observed(problem: Problem, unit: float, baselines: Baselines | None) -> Floats:
+    """Return the columns of data that the density reads before the design matrix."""
+    if baselines is None:
+        return np.column_stack([problem.y / unit, problem.v / unit**2])
+    a, b, c, d = (problem.studies.arms[name] for name in ("ai", "bi", "ci", "di"))
+    units = np.full(problem.k, unit)
+    return np.column_stack([a, a + b, c, c + d, baselines.centre, baselines.spread, units])

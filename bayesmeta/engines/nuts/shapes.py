@@ -1,15 +1,15 @@
-"""Priors as rows of numbers, so that one compiled model serves every family.
+"""Priors as rows of numbers, so that one compiled density serves every family.
 
 A prior of a coefficient has the log density, with z standardised and up to a constant,
 ``-square z^2 / 2 - tail log(1 + z^2 / nu) - sharp abs(z)``. A prior of tau or tau2 has some more terms, and
 the variable in which it is sampled: the even continuation to the whole line where the density is finite at 0
 (with a power taken where it is infinite), the logarithm where it vanishes there, and a hyperbolic tangent
-between two bounds.
+between two bounds. Gamma, Weibull and square-root densities that are infinite at 0 are finite in ``tau^a``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -35,13 +35,18 @@ from bayesmeta.priors import (
 from bayesmeta.priors.adaptive import Ratio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bayesmeta.arrays import Floats
     from bayesmeta.priors import Prior
 
+FIXED, EVEN, LOG, BOUNDED = 0.0, 1.0, 2.0, 3.0
+"""How tau comes from the variable z that is sampled."""
 MOST_OF_THE_WAY = 0.9
 
 
 class LocationShape(NamedTuple):
-    """Prior of a coefficient."""
+    """Prior of a coefficient b; the variable that is sampled is b, or between bounds its inverse tanh."""
 
     location: float
     """Value at z = 0."""
@@ -55,36 +60,40 @@ class LocationShape(NamedTuple):
     """Degrees of freedom."""
     sharp: float = 0.0
     """Weight of ``abs(z)``."""
+    middle: float = 0.0
+    """Middle of the range of b, if it is bounded."""
+    half: float = 0.0
+    """Half of its length, 0 if there are no bounds."""
 
-    @property
-    def precision(self) -> float:
-        """One over the variance of a normal prior of about this width; 0 for a flat one."""
-        return 0.0 if self.square + self.tail + self.sharp == 0 else self.scale**-2.0
+    def value(self, h: Floats) -> Floats:
+        """Return the coefficient at the variable that is sampled."""
+        return self.middle + self.half * np.tanh((h - self.middle) / self.half) if self.half else h
+
+    def variable(self, b: float) -> float:
+        """Return the variable that is sampled at a coefficient, which is moved between the bounds."""
+        if not self.half:
+            return b
+        share = np.clip((b - self.middle) / self.half, -MOST_OF_THE_WAY, MOST_OF_THE_WAY)
+        return float(self.middle + self.half * np.arctanh(share))
 
 
 class ScaleShape(NamedTuple):
     """Prior of tau or tau2, called q, and the variable z in which it is sampled.
 
-    ``w = even abs(z) + log exp(z) + abs(middle + half tanh(offset + slope z))``, ``q = w^power`` and
-    ``x = rate q``; tau is ``w^root``.
+    First ``w = step abs(z)``, ``step exp(z)`` or ``abs(middle + half tanh(offset + step z))``; then
+    ``q = w^power`` and ``x = rate q``; tau is ``w^root``.
     """
 
-    even: float = 0.0
-    """1 if w is the absolute value of z."""
-    log: float = 0.0
-    """1 if w is the exponential of z."""
+    kind: float
+    """`FIXED` (q is known; z is standard normal and idle), `EVEN`, `LOG` or `BOUNDED`."""
+    step: float = 1.0
+    """Value of w at a typical z."""
     middle: float = 0.0
-    """Middle of a bounded range."""
+    """Middle of a bounded range, or the known tau."""
     half: float = 0.0
-    """Half of its length."""
+    """Half of the length of the range."""
     offset: float = 0.0
     """Where in the range z = 0 is."""
-    slope: float = 0.0
-    """How fast z moves in it."""
-    bounded: float = 0.0
-    """1 if q is uniform between bounds."""
-    fixed: float = 0.0
-    """1 if q is known; z is then standard normal and idle."""
     lift: float = 0.0
     """Weight of z in the log density."""
     power: float = 1.0
@@ -111,12 +120,20 @@ class ScaleShape(NamedTuple):
     """Weight of ``1 / x``."""
     log_square: float = 0.0
     """Weight of ``log(x)^2 / 2``."""
-    guard: float = 1.0
-    """Added to x where its logarithm and reciprocal have no weight, so that they stay finite."""
+
+    def signed_tau(self, z: Floats) -> Floats:
+        """Return tau at z, with the sign of its even continuation."""
+        if self.kind == FIXED:
+            return np.full(z.shape, self.middle)
+        if self.kind == LOG:
+            return np.asarray((self.step * np.exp(z)) ** self.root)
+        bounded = self.kind == BOUNDED
+        w = self.middle + self.half * np.tanh(self.offset + self.step * z) if bounded else self.step * z
+        return np.asarray(np.sign(w) * np.abs(w) ** self.root)
 
 
 def location_shape(prior: Prior) -> LocationShape:
-    """Return the prior of a coefficient as numbers; one with bounds is flat between them."""
+    """Return the prior of a coefficient as numbers."""
     match prior:
         case Normal(mu, sigma):
             return LocationShape(mu, sigma, square=1.0)
@@ -126,10 +143,12 @@ def location_shape(prior: Prior) -> LocationShape:
             return LocationShape(alpha, beta, tail=1.0)
         case Laplace(mu, b):
             return LocationShape(mu, b, sharp=1.0)
+        case Uniform(lower, upper):
+            return LocationShape(0.0, 1.0, middle=(lower + upper) / 2, half=(upper - lower) / 2)
     return LocationShape(0.0, 1.0)
 
 
-def scale_shape(prior: Prior, *, on_square: bool) -> ScaleShape | None:
+def scale_shape(prior: Prior, *, on_square: bool, typical: float) -> ScaleShape | None:
     """Return the prior of tau, or of tau2, as numbers; None if the family has no such form.
 
     Parameters
@@ -138,65 +157,67 @@ def scale_shape(prior: Prior, *, on_square: bool) -> ScaleShape | None:
         Prior, in units in which tau is near 1.
     on_square : bool
         Whether it is the prior of tau2.
+    typical : float
+        A likely value of tau.
     """
-    found = _bounded(prior) or _finite_at_zero(prior) or _vanishing_at_zero(prior)
-    if found is None:
+    if type(prior) not in SHAPES:
         return None
-    return found._replace(root=found.power / 2 if on_square else found.power)
+    shape = SHAPES[type(prior)](prior)
+    root = shape.power / 2 if on_square else shape.power
+    if shape.kind == FIXED:
+        return shape._replace(middle=shape.middle**root)
+    if shape.kind == BOUNDED:
+        return shape._replace(root=root)
+    return shape._replace(root=root, step=float(typical ** (1 / root)))
 
 
-def _bounded(prior: Prior) -> ScaleShape | None:
-    match prior:
-        case Fixed(value):
-            return ScaleShape(middle=value, fixed=1.0)
-        case Uniform(0.0, upper):
-            return ScaleShape(half=upper, slope=min(1.0, 1 / upper), bounded=1.0)
-        case Uniform(lower, upper):
-            middle, half = (lower + upper) / 2, (upper - lower) / 2
-            start = np.clip((1 - middle) / half, -MOST_OF_THE_WAY, MOST_OF_THE_WAY)
-            slope = min(1.0, 1 / half)
-            return ScaleShape(
-                middle=middle, half=half, offset=float(np.arctanh(start)), slope=slope, bounded=1.0
-            )
-    return None
+def _uniform(prior: Uniform) -> ScaleShape:
+    """Return a range; one that begins at 0 is continued evenly."""
+    if prior.lower == 0:
+        return ScaleShape(BOUNDED, step=min(1.0, 1 / prior.upper), half=prior.upper)
+    middle, half = (prior.lower + prior.upper) / 2, (prior.upper - prior.lower) / 2
+    start = np.clip((1 - middle) / half, -MOST_OF_THE_WAY, MOST_OF_THE_WAY)
+    return ScaleShape(
+        BOUNDED, step=min(1.0, 1 / half), middle=middle, half=half, offset=float(np.arctanh(start))
+    )
 
 
-def _finite_at_zero(prior: Prior) -> ScaleShape | None:
-    """Return an even continuation; of a density like ``x^(a - 1)`` at 0, a < 1, in ``w = x^a``."""
-    match prior:
-        case Flat():
-            return ScaleShape(even=1.0)
-        case Sqrt():
-            return ScaleShape(even=1.0, power=2.0)
-        case HalfNormal(sigma):
-            return ScaleShape(even=1.0, rate=1 / sigma, square=1.0)
-        case HalfCauchy(beta):
-            return ScaleShape(even=1.0, rate=1 / beta, tail=1.0)
-        case HalfStudentT(nu, sigma):
-            return ScaleShape(even=1.0, rate=1 / sigma, tail=(nu + 1) / 2, nu=nu)
-        case Exponential(lam):
-            return ScaleShape(even=1.0, rate=lam, sharp=1.0)
-        case Lomax(alpha, scale):
-            return ScaleShape(even=1.0, rate=1 / scale, heavy=alpha + 1)
-        case Ratio(_, s0, 1):
-            return ScaleShape(even=1.0, rate=1 / s0, heavy=2.0)
-        case Gamma(alpha, beta) if alpha <= 1:
-            return ScaleShape(even=1.0, power=1 / alpha, rate=beta, sharp=1.0)
-        case Weibull(alpha, beta) if alpha <= 1:
-            return ScaleShape(even=1.0, power=1 / alpha, rate=1 / beta, stretched=1.0, shape=alpha)
-    return None
+def _gamma(prior: Gamma) -> ScaleShape:
+    """Return a density like ``q^(alpha - 1)`` at 0, for alpha <= 1 in ``w = q^alpha``, where it is finite."""
+    if prior.alpha <= 1:
+        return ScaleShape(EVEN, power=1 / prior.alpha, rate=prior.beta, sharp=1.0)
+    return ScaleShape(LOG, lift=prior.alpha, rate=prior.beta, sharp=1.0)
 
 
-def _vanishing_at_zero(prior: Prior) -> ScaleShape | None:
-    match prior:
-        case Gamma(alpha, beta):
-            return ScaleShape(log=1.0, lift=alpha, rate=beta, sharp=1.0)
-        case Weibull(alpha, beta):
-            return ScaleShape(log=1.0, lift=alpha, rate=1 / beta, stretched=1.0, shape=alpha)
-        case InverseGamma(alpha, beta):
-            return ScaleShape(log=1.0, lift=-alpha, rate=1 / beta, inverse=1.0, guard=0.0)
-        case LogNormal(mu, sigma):
-            return ScaleShape(log=1.0, rate=float(np.exp(-mu)), log_square=sigma**-2.0, guard=0.0)
-        case Ratio(_, s0, 2):
-            return ScaleShape(log=1.0, lift=2.0, rate=1 / s0, tail=2.0)
-    return None
+def _weibull(prior: Weibull) -> ScaleShape:
+    """Return a density like ``q^(alpha - 1)`` at 0, in which ``q^alpha`` is exponential."""
+    parts = {"rate": 1 / prior.beta, "stretched": 1.0, "shape": prior.alpha}
+    if prior.alpha <= 1:
+        return ScaleShape(EVEN, power=1 / prior.alpha, **parts)
+    return ScaleShape(LOG, lift=prior.alpha, **parts)
+
+
+def _ratio(prior: Ratio) -> ScaleShape:
+    """Return ``(1 + tau / s0)^-2`` or ``tau (1 + tau^2 / s0^2)^-2``."""
+    if prior.power == 1:
+        return ScaleShape(EVEN, rate=1 / prior.s0, heavy=2.0)
+    return ScaleShape(LOG, lift=2.0, rate=1 / prior.s0, tail=2.0)
+
+
+SHAPES: dict[type[Prior], Callable[[Any], ScaleShape]] = {
+    Fixed: lambda prior: ScaleShape(FIXED, middle=prior.value),
+    Uniform: _uniform,
+    Flat: lambda prior: ScaleShape(EVEN),  # noqa: ARG005 - it has no parameters
+    Sqrt: lambda prior: ScaleShape(EVEN, power=2.0),  # noqa: ARG005
+    HalfNormal: lambda prior: ScaleShape(EVEN, rate=1 / prior.sigma, square=1.0),
+    HalfCauchy: lambda prior: ScaleShape(EVEN, rate=1 / prior.beta, tail=1.0),
+    HalfStudentT: lambda prior: ScaleShape(EVEN, rate=1 / prior.sigma, tail=(prior.nu + 1) / 2, nu=prior.nu),
+    Exponential: lambda prior: ScaleShape(EVEN, rate=prior.lam, sharp=1.0),
+    Lomax: lambda prior: ScaleShape(EVEN, rate=1 / prior.scale, heavy=prior.alpha + 1),
+    Gamma: _gamma,
+    Weibull: _weibull,
+    Ratio: _ratio,
+    InverseGamma: lambda prior: ScaleShape(LOG, lift=-prior.alpha, rate=1 / prior.beta, inverse=1.0),
+    LogNormal: lambda prior: ScaleShape(LOG, rate=float(np.exp(-prior.mu)), log_square=prior.sigma**-2.0),
+}
+"""Shape of each family of priors of tau or tau2."""

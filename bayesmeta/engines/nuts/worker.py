@@ -1,20 +1,17 @@
 """The sampling process: reads requests from standard input, compiles and samples, writes draws.
 
-It is a process of its own, so that a crash of the sampler cannot take the user's session along, and so that
-PyMC is never imported there. It ends when its input does.
+It is a process of its own, so that a crash of the sampler cannot take the user's session along, and compiling
+can go on while the user's session does something else. It ends when its input does.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, BinaryIO
-
-import numpy as np
 
 from bayesmeta.engines.nuts.wire import Message, read_message, write_message
 
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 
     from bayesmeta.arrays import Floats
 
-STATISTICS = {"diverging": "diverging", "depth": "tree_depth", "energy": "energy", "step_size": "step_size"}
+LONGEST_MESSAGE = 500
 
 
 def main() -> None:
@@ -45,7 +42,7 @@ def main() -> None:
         try:
             send(*_answer(request, compiled, send))
         except Exception as error:  # whatever it is, the parent reports it
-            send({"kind": "error", "message": f"{type(error).__name__}: {error}"[:2000]})
+            send({"kind": "error", "message": _sentence(error)})
 
 
 def _listen(stream: BinaryIO, requests: queue.Queue[Message]) -> None:
@@ -55,59 +52,45 @@ def _listen(stream: BinaryIO, requests: queue.Queue[Message]) -> None:
     os._exit(0)
 
 
+def _sentence(error: Exception) -> str:
+    """Return what an error says, on one line and without the stack of compiled code."""
+    said = str(error).partition("Stack backtrace")[0]
+    return " ".join(f"{type(error).__name__}: {said}".split())[:LONGEST_MESSAGE]
+
+
 def _answer(
     request: Message, compiled: dict[str, Any], send: Callable[..., None]
 ) -> tuple[dict[str, Any], dict[str, Floats]]:
-    key = json.dumps(request.header["key"], sort_keys=True)
-    if key not in compiled:
+    header, likelihood = request.header, request.header["likelihood"]
+    if likelihood not in compiled:
         send({"kind": "progress", "phase": "compile"})
-        compiled[key] = _compile(request)
-    if request.header["task"] == "compile":
+        compiled[likelihood] = _compile(likelihood)
+    if header["task"] == "compile":
         return {"kind": "compiled"}, {}
-    model = compiled[key].with_data(**request.arrays)
-    return {"kind": "draws"}, _sample(model, request.header["settings"], send)
+    return {"kind": "draws"}, _sample(compiled[likelihood], request, send)
 
 
-def _compile(request: Message) -> Any:
-    import nutpie
+def _compile(likelihood: str) -> tuple[Any, Any]:
+    """Return the density and the copying of points, as machine code; load all that sampling needs."""
+    from bayesmeta.engines.nuts import kernel
+    from bayesmeta.engines.nuts.library import library
 
-    from bayesmeta.engines.nuts.densities import build
-
-    model = build(request.header["key"], request.arrays)
-    kept = (
-        ["b", "tau"] if request.header["key"]["likelihood"] == "normal" else ["b", "tau", "effect", "odds2"]
-    )
-    return nutpie.compile_pymc_model(model, var_names=kept)
+    library()
+    return kernel.compiled(likelihood), kernel.same
 
 
-def _sample(model: Any, settings: dict[str, Any], send: Callable[..., None]) -> dict[str, Floats]:
-    import nutpie
+def _sample(code: tuple[Any, Any], request: Message, send: Callable[..., None]) -> dict[str, Floats]:
+    from bayesmeta.engines.nuts.library import Target, sample
 
-    chains, tune, draws = settings["chains"], settings["tune"], settings["draws"]
+    settings = request.header["settings"]
+    total = settings["chains"] * (settings["tune"] + settings["draws"])
 
-    def report(progress: list[Any]) -> None:
-        done = sum(chain.finished_draws for chain in progress)
-        divergences = sum(chain.divergences for chain in progress)
-        send({"kind": "progress", "phase": "sample", "done": done, "divergences": divergences})
+    def report(done: int, divergences: int) -> None:
+        counts = {"done": done, "total": total, "divergences": divergences}
+        send({"kind": "progress", "phase": "sample", **counts})
 
-    tree = nutpie.sample(
-        model,
-        chains=chains,
-        tune=tune,
-        draws=draws,
-        cores=settings["cores"],
-        seed=settings["seed"],
-        target_accept=settings["target_accept"],
-        save_warmup=False,
-        progress_bar=False,
-        progress_callback=report if settings["report"] else None,
-    )
-    arrays = {name: np.asarray(tree["posterior"][name]) for name in tree["posterior"].data_vars}
-    statistics = tree["sample_stats"]
-    found = {name: ours for name, ours in STATISTICS.items() if name in statistics.data_vars}
-    return arrays | {
-        f"stat_{ours}": np.asarray(statistics[name], dtype=np.float64) for name, ours in found.items()
-    }
+    target = Target(*code, request.arrays["numbers"], request.header["dim"])
+    return sample(target, settings, report if settings["report"] else None)
 
 
 if __name__ == "__main__":
