@@ -26,6 +26,8 @@ HIGHEST_RHAT = 1.01
 LOWEST_ESS = 400.0
 LOWEST_BFMI = 0.3
 DEEPEST_TREE = 10
+FEWEST = 4
+"""Draws of a chain below which nothing can be said of convergence."""
 FEWEST_FOR_RETRY = 100
 """Draws of a chain below which a second run is not worth while: somebody is only testing."""
 
@@ -129,10 +131,35 @@ def diagnose(draws: Draws, coefficients: tuple[str, ...]) -> Diagnostics:
         quantities["theta_new"] = convergence(draws.theta_new)
     quantities |= {f"theta[{i}]": convergence(draws.theta[:, :, i]) for i in range(draws.theta.shape[2])}
     depth = draws.stats.get("tree_depth")
-    hits = 0 if depth is None else int(np.sum(depth >= DEEPEST_TREE))
+    deepest = draws.settings.get("max_treedepth", DEEPEST_TREE)
+    hits = 0 if depth is None else int(np.sum(depth >= deepest))
     bfmi = _bfmi(draws)
     found = Diagnostics(quantities, draws.divergences, bfmi, hits, draws.settings, ())
-    return Diagnostics(quantities, draws.divergences, bfmi, hits, draws.settings, _checks(found))
+    checks = (*_unknown(draws, quantities), *_checks(found))
+    return Diagnostics(quantities, draws.divergences, bfmi, hits, draws.settings, checks)
+
+
+def _unknown(draws: Draws, quantities: Mapping[str, Convergence]) -> list[Check]:
+    """Return the checks of draws that cannot be judged at all, which is no sign of convergence."""
+    if draws.per_chain < FEWEST:
+        text = f"{draws.chains} chains of {draws.per_chain} draws are too few to judge convergence"
+        return [("few-draws", f"{text}; sample longer")]
+    parts = {"the coefficients": draws.beta, "tau": draws.tau, "theta": draws.theta}
+    checks = [
+        ("not-finite", f"some draws of {name} are not finite; the sampler failed")
+        for name, values in parts.items()
+        if not np.all(np.isfinite(values))
+    ]
+    stuck = [
+        name for name, one in quantities.items() if isnan(one.ess_bulk) and not _is_constant(draws, name)
+    ]
+    if stuck and not checks:
+        checks.append(("stuck", f"the chains of {', '.join(stuck)} do not move; sample again"))
+    return checks
+
+
+def _is_constant(draws: Draws, name: str) -> bool:
+    return name == "tau" and bool(np.ptp(draws.tau) == 0)
 
 
 def convergence(values: Floats) -> Convergence:
@@ -147,10 +174,9 @@ def convergence(values: Floats) -> Convergence:
         return Convergence(nan, nan, nan)
     from arviz_stats.base import array_stats
 
-    single = values.shape[0] == 1 or values.shape[1] < 4
-    rhat = nan if single else float(array_stats.rhat(values))
-    if values.shape[1] < 4:
-        return Convergence(rhat, nan, nan)
+    if values.shape[1] < FEWEST:
+        return Convergence(nan, nan, nan)
+    rhat = nan if values.shape[0] == 1 else float(array_stats.rhat(values))
     bulk = float(array_stats.ess(values, method="bulk"))
     return Convergence(rhat, bulk, float(array_stats.ess(values, method="tail", prob=(0.05, 0.95))))
 
@@ -166,8 +192,10 @@ def monte_carlo_error(values: Floats, *, prob: float) -> dict[str, float]:
         Probability of the equal-tailed interval.
     """
     known = convergence(values)
-    errors = dict.fromkeys(("mcse_mean", "mcse_sd", "mcse_median", "mcse_lower", "mcse_upper"), 0.0)
-    if np.ptp(values) > 0 and values.shape[1] >= 4:
+    constant = np.ptp(values) == 0
+    names = ("mcse_mean", "mcse_sd", "mcse_median", "mcse_lower", "mcse_upper")
+    errors = dict.fromkeys(names, 0.0 if constant else nan)
+    if not constant and values.shape[1] >= FEWEST:
         from arviz_stats.base import array_stats
 
         quantiles = {"median": 0.5, "lower": (1 - prob) / 2, "upper": (1 + prob) / 2}
@@ -192,7 +220,8 @@ def _checks(found: Diagnostics) -> tuple[Check, ...]:
     if found.settings.get("chains", 2) < 2:
         checks.append(("one-chain", "a single chain was run, so that R-hat is undefined; run at least 2"))
     if found.divergences:
-        text = f"{found.divergences} divergent transitions; the posterior may be incompletely explored"
+        transitions = "transition" if found.divergences == 1 else "transitions"
+        text = f"{found.divergences} divergent {transitions}; the posterior may be incompletely explored"
         checks.append(("divergences", text))
     if found.rhat_max > HIGHEST_RHAT:
         checks.append(("rhat", f"R-hat is up to {found.rhat_max:.3f}, above {HIGHEST_RHAT}; sample longer"))
@@ -205,5 +234,6 @@ def _checks(found: Diagnostics) -> tuple[Check, ...]:
             ("bfmi", f"E-BFMI is {found.bfmi_min:.2f}, below {LOWEST_BFMI}; the tails are hard to reach")
         )
     if found.tree_depth_hits:
-        checks.append(("tree-depth", f"{found.tree_depth_hits} draws hit the largest tree depth"))
+        drawn = "draw" if found.tree_depth_hits == 1 else "draws"
+        checks.append(("tree-depth", f"{found.tree_depth_hits} {drawn} hit the largest tree depth"))
     return tuple(checks)
