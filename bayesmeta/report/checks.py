@@ -123,7 +123,7 @@ def named_fits(document: Block) -> Iterator[tuple[str, Block]]:
 
 
 def _diagnostics_row(name: str, one: Block) -> Row:
-    draws = f"{one['chains']:.0f} × {one['draws']:.0f}" if "chains" in one else NOTHING
+    draws = f"{one['chains']:.0f}\u00a0×\u00a0{one['draws']:.0f}" if "chains" in one else NOTHING
     bad = one["status"] == "unreliable"
     sizes = (number(one.get(part), 0) for part in ("ess_bulk_min", "ess_tail_min"))
     cells = (number(one["rhat_max"], 3), *sizes, f"{one['divergences']:.0f}", number(one.get("bfmi_min"), 2))

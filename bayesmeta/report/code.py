@@ -47,24 +47,40 @@ def _call(name: str, arguments: list[str]) -> str:
 
 
 def _keywords(options: Block) -> list[str]:
-    return [f"{name}={value!r}" for name, value in options.items()]
+    return [f"{name}={literal(value)}" for name, value in options.items()]
+
+
+def literal(value: Any) -> str:
+    """Return a value as Python writes it, texts in double quotes where that is as short."""
+    if isinstance(value, str) and '"' not in value and "'" not in value:
+        return f'"{repr(value)[1:-1]}"'
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{literal(name)}: {literal(one)}' for name, one in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(literal, value))}]"
+    return repr(value)
 
 
 def _from_table(facts: Facts, data: Block) -> tuple[str, str]:
     if data.get("dataset"):
-        loading = f"trials = bm.load_dataset({data['dataset']!r})"
+        loading = f"trials = bm.load_dataset({literal(data['dataset'])})"
     else:
         options = {READING[name]: data[name] for name in READING if data.get(name)}
         loading = (
-            f"trials = {_call('pd.read_csv', [repr(data.get('file', 'trials.csv')), *_keywords(options)])}"
+            f"trials = {_call('pd.read_csv', [literal(data.get('file', 'trials.csv')), *_keywords(options)])}"
         )
     options = {name: data[name] for name in STUDY_OPTIONS if data.get(name) not in (None, "", [])}
     columns = dict(data["columns"])
     if "yi" in columns:
-        arguments = [*_keywords(columns), "data=trials", f"measure={facts.measure!r}", *_keywords(options)]
+        arguments = [
+            *_keywords(columns),
+            "data=trials",
+            f"measure={literal(facts.measure)}",
+            *_keywords(options),
+        ]
         return loading, f"studies = {_call('bm.Studies.from_effects', arguments)}"
     options["drop00"] = data.get("drop00", True)
-    arguments = ["trials", repr(facts.measure), *_keywords(columns), *_keywords(options)]
+    arguments = ["trials", literal(facts.measure), *_keywords(columns), *_keywords(options)]
     return loading, f"studies = {_call('bm.effect_sizes', arguments)}"
 
 

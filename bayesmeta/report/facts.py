@@ -104,12 +104,13 @@ class Facts:
     @property
     def scale(self) -> str:
         """Name of the effect with its units."""
-        return f"{self.effect} ({self.units})" if self.units else self.effect
+        name = self.effect if self.effect[1:2].isupper() else self.effect[:1].lower() + self.effect[1:]
+        return f"{name} in {self.units}" if self.units else name
 
     @property
     def analysis_scale(self) -> str:
         """Name of the scale on which the model is."""
-        return f"log {self.effect.lower()}" if self.is_ratio else self.scale
+        return f"log {self.scale}" if self.is_ratio else self.scale
 
     @property
     def null(self) -> float:

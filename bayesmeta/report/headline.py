@@ -87,7 +87,7 @@ def _heterogeneity(facts: Facts) -> list[Figure]:
     if "I2" in facts.posterior:
         i2 = quantity(facts.posterior["I2"], 0)
         note += f"; I² {i2.centre} % {i2.interval}"
-    return [Figure("Heterogeneity", f"τ {facts.units_of_tau(tau.centre)} {tau.interval}", note)]
+    return [Figure("Heterogeneity", f"τ = {facts.units_of_tau(tau.centre)} {tau.interval}", note)]
 
 
 def _new_study(facts: Facts) -> Figure:

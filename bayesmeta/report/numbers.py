@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from math import ceil, floor, isfinite, log10, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 type Block = Mapping[str, Any]
 
+SPACE = "\u00a0"
+"""A space at which no line breaks."""
 ABSENT = "does not exist"
 NOTHING = "–"
 """What stands where there is nothing to say."""
@@ -42,10 +45,7 @@ def decimals_for(spread: object, error: object = 0.0) -> int:
     (3, 2)
     """
     wanted = 2 if not known(spread) or not spread else 1 - floor(log10(abs(spread)))  # type: ignore[arg-type]
-    supported = wanted
-    if known(error) and error:
-        supported = floor(log10(UNITS_OF_ERROR) - log10(abs(error)))  # type: ignore[arg-type]
-    return max(0, min(wanted, supported))
+    return supported(max(0, wanted), error)
 
 
 def number(value: object, decimals: int = 2) -> str:
@@ -80,8 +80,7 @@ def ratio(value: object, error: object = 0.0) -> str:
         return number(x, 2) if x <= 0 else _scientific(x, 1 - floor(log10(x)))
     wanted = next(n for limit, n in ((0.0095, 4), (0.0995, 3), (9.995, 2), (99.95, 1), (1e9, 0)) if x < limit)
     scale = x * float(error) if known(error) else 0.0  # type: ignore[arg-type]
-    supported = floor(log10(UNITS_OF_ERROR) - log10(scale)) if scale else wanted
-    return f"{x:.{max(0, min(wanted, supported))}f}"
+    return f"{x:.{supported(wanted, scale)}f}"
 
 
 def significant(value: object, digits: int = 3) -> str:
@@ -94,17 +93,18 @@ def significant(value: object, digits: int = 3) -> str:
 
 def written(value: float) -> str:
     """Return a number as somebody would write it: the shortest text that reads back as it."""
-    return f"{value:.15g}".replace("-", "−")
+    text = f"{value:.15g}"
+    return (f"{Decimal(text):f}" if 1e-7 < abs(value) < LARGEST else text).replace("-", "−")
 
 
 def percent(value: object, decimals: int = 0) -> str:
     """Return a percentage; `value` is in percent."""
-    return f"{number(value, decimals)} %" if known(value) else number(value)
+    return f"{number(value, decimals)}{SPACE}%" if known(value) else number(value)
 
 
 def level(prob: float) -> str:
     """Return a level such as ``95 %``."""
-    return f"{100 * prob:.10g} %"
+    return f"{100 * prob:.10g}{SPACE}%"
 
 
 def p_value(value: object) -> str:
@@ -118,7 +118,7 @@ def p_value(value: object) -> str:
 
 
 def probability(value: object, draws: object = None) -> str:
-    """Return a probability in percent, with bounds near 0 and 1.
+    r"""Return a probability in percent, with bounds near 0 and 1.
 
     Parameters
     ----------
@@ -129,16 +129,16 @@ def probability(value: object, draws: object = None) -> str:
 
     Examples
     --------
-    >>> probability(0.9837), probability(0.9837, 3000), probability(0.62, 400), probability(1.0)
-    ('98.4 %', '98.4 %', '62 %', 'above 99.9 %')
+    >>> [probability(*one).replace("\xa0", " ") for one in ((0.9837,), (0.9837, 3000), (0.62, 400), (1.0,))]
+    ['98.4 %', '98.4 %', '62 %', 'above 99.9 %']
     """
     if not known(value):
         return number(value)
     p = float(value)  # type: ignore[arg-type]
     if p > 0.999 or p < 0.001:
-        return "above 99.9 %" if p > 0.5 else "below 0.1 %"
+        return f"above 99.9{SPACE}%" if p > 0.5 else f"below 0.1{SPACE}%"
     error = 100 * sqrt(p * (1 - p) / float(draws)) if known(draws) and draws else 0.0  # type: ignore[arg-type]
-    return percent(100 * p, 1 if error * 1.0 <= UNITS_OF_ERROR * 0.1 else 0)
+    return percent(100 * p, 1 if error <= UNITS_OF_ERROR * 0.1 else 0)
 
 
 class Shown(NamedTuple):
@@ -166,7 +166,7 @@ def bracketed(lower: str, upper: str) -> str:
     """Return two bounds in brackets; a dash where there are none."""
     if lower == upper == ABSENT:
         return NOTHING
-    return f"[{lower}, {upper}]"
+    return f"[{lower},{SPACE}{upper}]"
 
 
 def spread_of(block: Block) -> float | None:
@@ -182,12 +182,17 @@ def quantity(block: Block, decimals: int | None = None) -> Shown:
     """Return median and interval of a posterior; `decimals` are for them if the errors allow."""
     error = block.get("error") or {}
     chosen = decimals_for(spread_of(block)) if decimals is None else decimals
-    return Shown(
-        *(
-            number(block.get(name), min(chosen, decimals_for(10.0**-chosen, error.get(f"mcse_{name}", 0.0))))
-            for name in ("median", "lower", "upper")
-        )
-    )
+    centre = supported(chosen, error.get("mcse_median"))
+    bounds = min(supported(chosen, error.get(f"mcse_{side}")) for side in ("lower", "upper"))
+    places = {"median": centre, "lower": bounds, "upper": bounds}
+    return Shown(*(number(block.get(name), count) for name, count in places.items()))
+
+
+def supported(decimals: int, error: object) -> int:
+    """Return how many of the decimals a Monte Carlo standard error supports."""
+    if not known(error) or not error:
+        return decimals
+    return max(0, min(decimals, floor(log10(UNITS_OF_ERROR) - log10(abs(error)))))  # type: ignore[arg-type]
 
 
 def ratio_quantity(block: Block) -> Shown:

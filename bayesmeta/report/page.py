@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,9 +32,8 @@ PLACES = {
     "leave_one_out": "left_out",
     "prior_sensitivity": "priors",
     "sensitivity": "priors",
-    "posterior": "posterior",
-    "mu": "posterior",
-    "tau": "posterior",
+    "density_tau": "heterogeneity",
+    "density": "effect",
     "bubble": "regressions",
     "regression": "regressions",
 }
@@ -130,6 +130,7 @@ def _content(facts: Facts, figures: Figures) -> dict[str, Any]:
         "document": facts.document,
         "title": facts.document["title"],
         "description": str(facts.document.get("description") or ""),
+        "moment": moment(facts),
         "failures": _failures(facts),
         "warnings": [_warning(one) for one in _all_warnings(facts)],
         "headline": headline(facts),
@@ -181,10 +182,8 @@ def _warning(pair: tuple[str, str]) -> str:
 
 def _pictures(figures: Figures) -> dict[str, list[Picture]]:
     """Return the figures by the place where they stand."""
-    placed: dict[str, list[Picture]] = {
-        name: [] for name in ("forest", "posterior", "regressions", "left_out")
-    }
-    placed |= {"priors": [], "funnel": [], "other": []}
+    placed: dict[str, list[Picture]] = {name: [] for name in ("forest", "effect", "heterogeneity")}
+    placed |= {name: [] for name in ("regressions", "priors", "left_out", "funnel", "other")}
     for name, (caption, svg) in figures.items():
         source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}"
         where = next((place for start, place in PLACES.items() if name.startswith(start)), "other")
@@ -202,6 +201,7 @@ def _tables(facts: Facts) -> dict[str, tables.Table | None]:
     return {
         "studies": tables.study_table(facts),
         "comparison": tables.comparison_table(facts) if pooled else None,
+        "effect": tables.effect_table(facts) if facts.pooled else None,
         "coefficients": None if facts.pooled else _main_regression(facts),
         "heterogeneity": None if facts.is_common else tables.heterogeneity_table(facts),
         "left_out": checks.left_out_table(facts),
@@ -300,12 +300,18 @@ def _implied(facts: Facts) -> str:
     )
 
 
+def moment(facts: Facts) -> str:
+    """Return when the run was made, in UTC; nothing if that is not known."""
+    text = str(facts.details.get("created_at") or "")
+    return re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d).*(\+00:00|Z)$", r"\1, \2 UTC", text)
+
+
 def _reproduction(facts: Facts) -> list[tuple[str, str]]:
     versions = facts.get("versions") or {}
     details = facts.details
     found = [
         ("Command", without_folders(str(details.get("command") or ""))),
-        ("Time", str(details.get("created_at") or details.get("time") or "")),
+        ("Time", moment(facts)),
         ("Seed", str(facts.get("seed", ""))),
         ("Engine", facts.engine),
         ("Versions", ", ".join(f"{name} {text}" for name, text in versions.items())),

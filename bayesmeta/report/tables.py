@@ -19,6 +19,7 @@ from bayesmeta.report.numbers import (
     quantity,
     ratio,
     spread_of,
+    supported,
 )
 
 if TYPE_CHECKING:
@@ -120,6 +121,31 @@ def comparison_table(facts: Facts) -> Table:
     return table(caption, columns, [*rows, _posterior_row(facts)])
 
 
+def effect_table(facts: Facts) -> Table:
+    """Return the mean effect and the effect in a new study: centre, spread, interval, probabilities."""
+    log = " of the log" if facts.is_ratio else ""
+    columns = ["Quantity", "Median", level(facts.prob), f"Mean{log}", f"SD{log}"]
+    columns += ["P(benefit)" if facts.better else f"P(above {facts.null:g})"]
+    columns += ["P(important)"] if facts.important is not None else []
+    caption = f"Effects: posterior with {facts.credible}; {facts.scale}."
+    named = (("mu", "Mean effect, μ"), ("theta_new", "Effect in a new study, θ new"))
+    return table(caption, columns, [_effect_row(facts, name, text) for name, text in named])
+
+
+def _effect_row(facts: Facts, name: str, text: str) -> Row:
+    block = facts.posterior[name]
+    shown, error = facts.effect_shown(block), block.get("error") or {}
+    places = decimals_for(spread_of(block))
+    moments = (
+        number(block.get(part), supported(places, error.get(f"mcse_{part}"))) for part in ("mean", "sd")
+    )
+    limits = ["any"] if facts.important is None else ["any", "important"]
+    chances = facts.get("benefit", {}).get(name, {})
+    found = (probability(chances.get(one, {}).get("probability"), facts.draws_of(name)) for one in limits)
+    cells = (shown.centre, shown.interval, *moments, *(found if chances else (NOTHING for _ in limits)))
+    return Row((text, *cells), "main" if name == "mu" else "")
+
+
 def _side(facts: Facts) -> str:
     if facts.better:
         return f"a mean effect in favour of {facts.group1}"
@@ -218,8 +244,7 @@ def _heterogeneity_cells(block: Block, name: str, reml: Block, facts: Facts) -> 
     shown = quantity(block, places)
     error = block.get("error") or {}
     moments = (
-        number(block.get(part), min(places, decimals_for(10.0**-places, error.get(f"mcse_{part}", 0.0))))
-        for part in ("mean", "sd")
+        number(block.get(part), supported(places, error.get(f"mcse_{part}"))) for part in ("mean", "sd")
     )
     return shown.centre, shown.interval, *moments, _beside(name, reml, places, facts)
 
@@ -266,7 +291,7 @@ def _coefficient_row(name: str, block: Block, regression: Block, twins: Sequence
 
 def _twin(one: Block, places: int) -> str:
     estimate, lower, upper = (number(one.get(part), places) for part in ("estimate", "lower", "upper"))
-    return f"{estimate} {bracketed(lower, upper)}, p {_p(one.get('p'))}"
+    return f"{estimate} {bracketed(lower, upper)}\np {_p(one.get('p'))}"
 
 
 def _positive(name: str, block: Block, regression: Block) -> str:
