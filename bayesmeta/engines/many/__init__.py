@@ -192,7 +192,7 @@ class _Chunk:
         return Answers(np.stack(rows, axis=1), above(nodes, -centre / scale), nodes.log_evidence, error)
 
     def _of_tau(self, nodes: Nodes, quantiles: Floats) -> Floats:
-        """Return the (R, 5) statistics of tau, which is not even next to 0: its mean needs other nodes there."""
+        """Return the (R, 5) statistics of tau, not even next to 0: its mean needs other nodes there."""
         mean = (nodes.weights * nodes.tau).sum(axis=1)
         variance = (nodes.weights * (nodes.tau - mean[:, None]) ** 2).sum(axis=1)
         at_zero = nodes.even
