@@ -102,6 +102,7 @@ def fit_text(fit: Fit, *, prob: float = 0.95, kind: str = "eti") -> str:
         *(_ratios(fit, rows) if studies.is_ratio else []),
         "",
         f"Intervals are {100 * prob:g} % {name}.",
+        *([] if fit.model.likelihood == "normal" else ["I2 and H2 are not defined for counts."]),
     ]
     lines += [f"Warning [{identifier}]: {text}" for identifier, text in fit.warnings]
     return "\n".join(lines)
