@@ -48,7 +48,7 @@ def assert_equal(one, other, *, beta=None, factor=1.0, bound=1e-9):
 
 @pytest.mark.parametrize("method", METHODS)
 @given(studies(), st.randoms(use_true_random=False))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 def test_the_order_of_studies_does_not_matter(method, data, random):
     y, v = data
     order = list(range(y.size))
@@ -61,7 +61,7 @@ def test_the_order_of_studies_does_not_matter(method, data, random):
 @pytest.mark.parametrize("method", METHODS)
 @given(studies(), st.integers(-12, 12))
 @example((np.array([0.1, 0.5, 0.9]), np.array([0.04, 0.01, 0.02])), -12)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_units_from_1e_minus_12_to_1e_12_change_only_the_units(method, data, exponent):
     y, v = data
     factor = 10.0**exponent
@@ -70,7 +70,7 @@ def test_units_from_1e_minus_12_to_1e_12_change_only_the_units(method, data, exp
 
 @pytest.mark.parametrize("method", METHODS)
 @given(studies(), st.integers(-(2**20), 2**20))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 def test_a_shift_moves_the_effect_and_nothing_else(method, data, shift):
     y, v = data
     y = np.round(y * 2**20) / 2**20  # so that adding the shift is exact
@@ -80,7 +80,7 @@ def test_a_shift_moves_the_effect_and_nothing_else(method, data, shift):
 
 @pytest.mark.parametrize("method", METHODS)
 @given(studies())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize=True)
 def test_a_change_of_sign_mirrors_the_effect(method, data):
     y, v = data
     one, other = answers(y, v, method), answers(-y, v, method)
@@ -91,7 +91,7 @@ def test_a_change_of_sign_mirrors_the_effect(method, data):
 
 @pytest.mark.parametrize("method", ["FE", "ML", "REML"])
 @given(studies())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_a_study_with_a_huge_variance_changes_nothing(method, data):
     """The moment estimators divide by k - p instead, which the study does change."""
     y, v = data
@@ -106,7 +106,7 @@ def test_a_study_with_a_huge_variance_changes_nothing(method, data):
 
 @pytest.mark.parametrize("method", METHODS)
 @given(studies(smallest=4), st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize=True)
 def test_another_parametrisation_of_the_moderators_fits_the_same(method, data, seed):
     y, v = data
     rng = np.random.default_rng(seed)
@@ -121,7 +121,7 @@ def test_another_parametrisation_of_the_moderators_fits_the_same(method, data, s
 
 
 @given(studies())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_a_study_split_in_two_changes_random_effects_only(data):
     """Twice (y, 2 v) is (y, v) with tau = 0, but two draws of theta otherwise."""
     y, v = data
@@ -137,7 +137,7 @@ def test_a_study_split_in_two_changes_random_effects_only(data):
 
 @pytest.mark.parametrize("method", METHODS)
 @given(studies())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 def test_the_effect_lies_among_the_effects_and_weights_sum_to_100(method, data):
     y, v = data
     result = answers(y, v, method, test="z")
@@ -151,7 +151,7 @@ def test_the_effect_lies_among_the_effects_and_weights_sum_to_100(method, data):
 
 
 @given(studies())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_the_q_profile_interval_is_ordered_and_holds_paule_mandel_where_it_should(data):
     y, v = data
     known = heterogeneity(problem(y, v))
@@ -159,7 +159,7 @@ def test_the_q_profile_interval_is_ordered_and_holds_paule_mandel_where_it_shoul
 
 
 @given(studies())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_intervals_with_fewer_degrees_of_freedom_are_wider(data):
     y, v = data
     plain = pool(heterogeneity(problem(y, v)), method="REML", test="z")
@@ -173,7 +173,7 @@ def test_intervals_with_fewer_degrees_of_freedom_are_wider(data):
 
 
 @given(studies(), st.floats(0.5, 0.99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 def test_a_higher_level_widens_every_interval(data, level):
     y, v = data
     low = pool(heterogeneity(problem(y, v), level=level), method="DL")
