@@ -146,9 +146,11 @@ def write_figures(outcome: Outcome, folder: Path) -> Drawn:
     return drawn
 
 
-def write_report(content: dict[str, Any], drawn: Drawn, folder: Path) -> None:
+def write_report(
+    content: dict[str, Any], drawn: Drawn, folder: Path, *, details: Mapping[str, object]
+) -> None:
     """Write ``report.html``."""
     from bayesmeta.report import render
 
-    page = render(content, drawn)
+    page = render(content, drawn, details=details)
     (folder / "report.html").write_bytes(page.encode("utf-8", "backslashreplace"))

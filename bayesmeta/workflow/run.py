@@ -119,8 +119,9 @@ def run(
     with output_folder(folder, overwrite=overwrite, inputs=inputs, details=details) as scratch:
         with ProgressBar(visible=False if quiet else None) as bar:
             outcome = compute(analysis, engine=engine, say=steps, report=bar)
-        content = _written(outcome, scratch, steps)
-        details |= _manifest(content, command or f"bayesmeta.run({Path(path_or_name).name!r})", steps.seconds)
+        typed = command or f"bayesmeta.run({Path(path_or_name).name!r})"
+        content = _written(outcome, scratch, steps, typed)
+        details |= _manifest(content, typed, steps.seconds)
     steps.stop()
     return RunResult(folder, outcome, content, steps.seconds)
 
@@ -138,7 +139,7 @@ def _chosen(analysis: Analysis, engine: str | None, seed: int | None) -> Analysi
     return replace(analysis, seed=seed)
 
 
-def _written(outcome: Outcome, folder: Path, steps: _Steps) -> dict[str, Any]:
+def _written(outcome: Outcome, folder: Path, steps: _Steps, command: str) -> dict[str, Any]:
     """Write every file but the manifest; return the content of ``results.json``."""
     steps("tables")
     content = document(outcome)
@@ -148,7 +149,7 @@ def _written(outcome: Outcome, folder: Path, steps: _Steps) -> dict[str, Any]:
     steps("figures")
     drawn = write_figures(outcome, folder)
     steps("report")
-    write_report(content, drawn, folder)
+    write_report(content, drawn, folder, details=_manifest(content, command, {}))
     return content
 
 
