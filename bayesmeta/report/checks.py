@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bayesmeta.report.facts import ENGINES, METHODS
 from bayesmeta.report.numbers import (
     NOTHING,
+    SPACE,
     decimals_for,
     known,
     level,
@@ -37,8 +38,8 @@ def left_out_table(facts: Facts) -> Table | None:
         return None
     names = ["mu"] if facts.pooled else list(facts.document["coefficients"])
     heads = ["Pooled effect"] if names == ["mu"] else names
-    columns = ["Without", *(f"{name} [{level(facts.prob)} CrI]" for name in heads), "τ"]
-    columns += [f"Fixed effect [{level(facts.classical_level)} CI]"] if facts.pooled else []
+    columns = ["Without", *(f"{name} [{level(facts.prob)}{SPACE}CrI]" for name in heads), "τ"]
+    columns += [f"Fixed effect [{level(facts.classical_level)}{SPACE}CI]"] if facts.pooled else []
     everything = {"posterior": facts.posterior, "classical": facts.classical}
     rows = [_left_out_row(facts, "none (all studies)", everything, names, "main")]
     rows += [_left_out_row(facts, f"{one['omitted']}", one, names, "") for one in left_out]
@@ -76,7 +77,12 @@ def prior_table(facts: Facts) -> Table | None:
         return None
     names = ["mu"] if facts.pooled else list(facts.document["coefficients"])
     heads = ["Pooled effect"] if facts.pooled else names
-    columns = ["Prior of τ", "Prior of μ", *(f"{head} [{level(facts.prob)} CrI]" for head in heads), "τ"]
+    columns = [
+        "Prior of τ",
+        "Prior of μ",
+        *(f"{head} [{level(facts.prob)}{SPACE}CrI]" for head in heads),
+        "τ",
+    ]
     columns += ["New study", "Probability"] if facts.pooled else []
     priors = facts.document["priors"]
     scale = priors.get("tau") or priors.get("tau2") or {"prior": NOTHING}
@@ -123,7 +129,7 @@ def named_fits(document: Block) -> Iterator[tuple[str, Block]]:
 
 
 def _diagnostics_row(name: str, one: Block) -> Row:
-    draws = f"{one['chains']:.0f}\u00a0×\u00a0{one['draws']:.0f}" if "chains" in one else NOTHING
+    draws = f"{one['chains']:.0f}{SPACE}×{SPACE}{one['draws']:.0f}" if "chains" in one else NOTHING
     bad = one["status"] == "unreliable"
     sizes = (number(one.get(part), 0) for part in ("ess_bulk_min", "ess_tail_min"))
     cells = (number(one["rhat_max"], 3), *sizes, f"{one['divergences']:.0f}", number(one.get("bfmi_min"), 2))
@@ -266,10 +272,10 @@ def other_measures_table(facts: Facts) -> Table | None:
     also = facts.document.get("also") or {}
     if not also:
         return None
-    columns = ["Measure", "k", f"Bayesian [{level(facts.prob)} CrI]", "τ", "Priors"]
+    columns = ["Measure", "k", f"Bayesian [{level(facts.prob)}{SPACE}CrI]", "τ", "Priors"]
     names = list(dict.fromkeys(name for one in also.values() for name in one["classical"]))
     kept = [name for name in ("fixed", "MH", "REML_HK") if name in names]
-    columns += [f"{METHODS[name]} [{level(facts.classical_level)} CI]" for name in kept]
+    columns += [f"{METHODS[name]} [{level(facts.classical_level)}{SPACE}CI]" for name in kept]
     rows = [_measure_row(facts, one, kept) for one in also.values()]
     caption = (
         f"Further measures of the same data: posterior median with {facts.credible} under the stated priors, "

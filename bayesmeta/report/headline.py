@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import exp
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bayesmeta.report.numbers import known, level, probability, quantity, ratio, written
+from bayesmeta.report.numbers import SPACE, known, level, probability, quantity, ratio, written
 from bayesmeta.report.tables import ratio_of_tau
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _heterogeneity(facts: Facts) -> list[Figure]:
     )
     if "I2" in facts.posterior:
         i2 = quantity(facts.posterior["I2"], 0)
-        note += f"; I² {i2.centre} % {i2.interval}"
+        note += f"; I²{SPACE}{i2.centre}{SPACE}% {i2.interval}"
     return [Figure("Heterogeneity", f"τ = {facts.units_of_tau(tau.centre)} {tau.interval}", note)]
 
 
@@ -125,9 +125,9 @@ def _effect_sentence(facts: Facts) -> str:
     shown = facts.effect_shown(facts.posterior["mu"])
     studies = "1 study" if facts.k == 1 else f"{facts.k} studies"
     text = (
-        f"From {studies} of {facts.group1} against {facts.group2}, the mean effect is a "
-        f"{facts.effect.lower()} of {facts.with_units(shown.centre)}, and lies between {shown.lower} and "
-        f"{facts.with_units(shown.upper)} with {level(facts.prob)} probability."
+        f"From {studies} of {facts.group1} against {facts.group2}, the mean effect is "
+        f"{_article(facts.effect)} {facts.effect.lower()} of {facts.with_units(shown.centre)}, and lies "
+        f"between {shown.lower} and {facts.with_units(shown.upper)} with {level(facts.prob)} probability."
     )
     chances = facts.get("benefit", {}).get("mu", {})
     if "any" in chances:
@@ -136,6 +136,10 @@ def _effect_sentence(facts: Facts) -> str:
             text += f"; that it is {important_text(facts)}, {chance(facts, 'mu', 'important')}"
         text += "."
     return text
+
+
+def _article(word: str) -> str:
+    return "an" if word[:1].lower() in "aeio" else "a"
 
 
 def _spread_sentence(facts: Facts) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bayesmeta.report.facts import ENGINES, METHODS
 from bayesmeta.report.numbers import (
     NOTHING,
+    SPACE,
     bracketed,
     decimals_for,
     known,
@@ -64,10 +65,10 @@ def study_table(facts: Facts) -> Table:
     """Return observed and shrunken effects with weights."""
     columns = [
         "Study",
-        f"Observed [{level(facts.classical_level)} CI]",
+        f"Observed [{level(facts.classical_level)}{SPACE}CI]",
         "Weight, fixed",
         "Weight, random",
-        f"Shrunken [{level(facts.prob)} CrI]",
+        f"Shrunken [{level(facts.prob)}{SPACE}CrI]",
         "Pull to the mean",
     ]
     caption = (
@@ -195,7 +196,7 @@ def _posterior_row(facts: Facts) -> Row:
         facts.effect_shown(post["mu"]).text,
         benefit_text(facts, post),
         NOTHING if facts.is_common else quantity(post["tau"]).text,
-        NOTHING if i2 is None or facts.is_common else f"{i2.centre} % {i2.interval}",
+        NOTHING if i2 is None or facts.is_common else f"{i2.centre}{SPACE}% {i2.interval}",
         facts.effect_shown(post["theta_new"]).interval,
     )
     return Row((name, *cells), "main")
@@ -263,8 +264,8 @@ def _beside(name: str, reml: Block, places: int, facts: Facts) -> str:
 def coefficient_table(facts: Facts, regression: Block, title: str) -> Table:
     """Return the coefficients of a regression, with their classical twins."""
     twins = {name: METHODS[name] for name in ("fixed", "REML", "REML_HK") if name in regression["classical"]}
-    columns = ["Coefficient", f"Posterior [{level(facts.prob)} CrI]", "P(> 0)"]
-    columns += [f"{SHORT[name]} [{level(facts.classical_level)} CI]" for name in twins]
+    columns = ["Coefficient", f"Posterior [{level(facts.prob)}{SPACE}CrI]", f"P(>{SPACE}0)"]
+    columns += [f"{SHORT[name]} [{level(facts.classical_level)}{SPACE}CI]" for name in twins]
     rows = [
         _coefficient_row(name, block, regression, list(twins))
         for name, block in regression["coefficients"].items()
@@ -302,8 +303,8 @@ def _positive(name: str, block: Block, regression: Block) -> str:
 
 def subgroup_table(facts: Facts, by: str, division: Block) -> Table:
     """Return the groups of a division of the studies."""
-    columns = ["Group", "k", f"{facts.effect} [{level(facts.prob)} CrI]", "τ", "Probability"]
-    columns += [f"Fixed effect [{level(facts.classical_level)} CI]"]
+    columns = ["Group", "k", f"{facts.effect} [{level(facts.prob)}{SPACE}CrI]", "τ", "Probability"]
+    columns += [f"Fixed effect [{level(facts.classical_level)}{SPACE}CI]"]
     rows = [_group_row(facts, name, one) for name, one in division["groups"].items()]
     caption = (
         f"Subgroups by {by}, each with a τ of its own: posterior median with {facts.credible}, "
