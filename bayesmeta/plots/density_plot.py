@@ -35,7 +35,7 @@ LETTERS = {
     "tau2": "τ²",
     "I2": "I² (%)",
     "H2": "H²",
-    "theta_new": "effect in a new study",
+    "theta_new": "Effect in a new study",
 }
 
 
@@ -135,7 +135,7 @@ def _axis(ax: Axes, shown: _Shown, x: Floats) -> None:
 
 def _name(shown: _Shown) -> str:
     name, studies = shown.marginal.name, shown.fit.studies
-    word = LETTERS.get(name, clean(name))
+    word = LETTERS.get(name, clean(name).replace("theta[", "θ["))
     if name in LIKE_MU or name.startswith("theta["):
         return f"{word}: {axis_name(studies)}"
     if name == "tau":
@@ -251,11 +251,11 @@ def _finish(ax: Axes, shown: _Shown, ours: bool) -> None:
 
 
 def _ceiling(ax: Axes, shown: _Shown) -> float:
-    """Return where the axis ends: above the posterior, however high the prior rises."""
+    """Return where the axis ends: above the posterior, however high the prior rises, or a pole at 0."""
     if isinstance(shown.marginal.distribution, PointMass):
         return 1.0
-    own = [line for line in ax.lines if str(line.get_label()).startswith("posterior")]
-    heights = [np.nanmax(np.asarray(line.get_ydata(), dtype=float)) for line in own]
-    heights += [np.nanmax(patch.get_data().values) for patch in ax.patches if hasattr(patch, "get_data")]
-    finite = [float(height) for height in heights if np.isfinite(height) and height > 0]
-    return 1.12 * max(finite, default=1.0)
+    heights = [float(patch.get_data().values.max()) for patch in ax.patches if hasattr(patch, "get_data")]
+    if not heights:
+        body = np.linspace(float(shown.marginal.quantile(0.01)), float(shown.marginal.quantile(0.99)), POINTS)
+        heights = [float(np.nanmax(shown.marginal.density(body)))]
+    return 1.12 * max(heights)

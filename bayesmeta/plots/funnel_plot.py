@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmeta.errors import AnalysisError
-from bayesmeta.plots.effect_axis import draw_effect_axis, to_reported
+from bayesmeta.plots.effect_axis import LINE, draw_effect_axis, to_reported
 from bayesmeta.plots.palette import INK, MUTED, OBSERVED, POSTERIOR, SHADES, SMALL
+from bayesmeta.plots.scale import Limits, ticks_of
 from bayesmeta.plots.sentences import alarm_of, null_of
-from bayesmeta.plots.style import below, draw_alarm, plain_axes, styled
+from bayesmeta.plots.style import below, draw_alarm, plain_axes, size_of, styled
 from bayesmeta.plots.words import percent
 from bayesmeta.results.marginal import check_interval
 
@@ -121,6 +122,8 @@ def _shades(ax: Axes, fit: Fit, errors: Floats, contours: Sequence[float]) -> No
 
 def _finish(ax: Axes, fit: Fit, largest: float, ours: bool) -> None:
     ax.set_ylim(largest, 0.0)
+    ticks = ticks_of(Limits(0.0, largest), log_scale=False, room=size_of(ax)[1], upright=LINE)
+    ax.set_yticks(ticks.places, list(ticks.labels))
     ax.set_ylabel(f"Standard error{' (log scale)' if fit.studies.is_ratio else ''}")
     below(ax, ours)
     hidden = int((~fit.studies.estimable).sum())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from math import sqrt
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bayesmeta.plots.palette import INK, OBSERVED, PAPER, POSTERIOR, POSTERIOR_LIGHT
 
@@ -20,61 +21,69 @@ CLIPPED = "_clipped"
 """Label of the arrows, by which they can be found."""
 
 
-def draw_square(ax: Axes, y: float, span: Span, limits: Limits, share: float) -> None:
-    """Draw an observed estimate; `share` is its weight relative to the largest."""
-    _interval(ax, y, span, limits, color=OBSERVED, lw=1.2)
-    if limits.holds(span.centre):
-        area = SMALLEST + (LARGEST - SMALLEST) * share
-        ax.scatter([span.centre], [y], s=area, marker="s", color=OBSERVED, lw=0, zorder=3, clip_on=False)
+class Pen(NamedTuple):
+    """Where marks are drawn, and how large."""
 
+    ax: Axes
+    """Axes."""
+    limits: Limits
+    """Ends of the axis."""
+    size: float
+    """Factor of all sizes."""
 
-def draw_estimate(ax: Axes, y: float, span: Span, limits: Limits) -> None:
-    """Draw the posterior of one quantity: an open dot on a light interval."""
-    _interval(ax, y, span, limits, color=POSTERIOR_LIGHT, lw=2.2)
-    if limits.holds(span.centre):
-        style: dict[str, Any] = {"mfc": PAPER, "mec": POSTERIOR, "mew": 1.4, "zorder": 3.2}
-        ax.plot([span.centre], [y], "o", ms=5, clip_on=False, **style)
+    def square(self, y: float, span: Span, share: float) -> None:
+        """Draw an observed estimate; `share` is its weight relative to the largest."""
+        self._interval(y, span, OBSERVED, 1.2)
+        if self.limits.holds(span.centre):
+            area = (SMALLEST + (LARGEST - SMALLEST) * share) * self.size**2
+            style: dict[str, Any] = {"mew": 0, "zorder": 3, "clip_on": False}
+            self.ax.plot([span.centre], [y], "s", ms=sqrt(area), color=OBSERVED, **style)
 
+    def estimate(self, y: float, span: Span) -> None:
+        """Draw the posterior of one quantity: an open dot on a light interval."""
+        self._interval(y, span, POSTERIOR_LIGHT, 2.2)
+        if self.limits.holds(span.centre):
+            self._dot(span.centre, y, {"zorder": 3.2})
 
-def draw_diamond(ax: Axes, y: float, span: Span, limits: Limits, *, filled: bool) -> None:
-    """Draw a pooled effect: filled for all studies, open for a subgroup."""
-    from matplotlib.patches import Polygon
+    def diamond(self, y: float, span: Span, *, filled: bool) -> None:
+        """Draw a pooled effect: filled for all studies, open for a subgroup."""
+        from matplotlib.patches import Polygon
 
-    corners = [
-        (span.lower, y),
-        (span.centre, y - HALF_DIAMOND),
-        (span.upper, y),
-        (span.centre, y + HALF_DIAMOND),
-    ]
-    face = POSTERIOR if filled else PAPER
-    ax.add_patch(Polygon(corners, closed=True, fc=face, ec=POSTERIOR, lw=1.5, zorder=3, joinstyle="miter"))
-    _arrows(ax, y, span, limits, POSTERIOR)
+        left, middle, right = span.lower, span.centre, span.upper
+        corners = [(left, y), (middle, y - HALF_DIAMOND), (right, y), (middle, y + HALF_DIAMOND)]
+        face, width = POSTERIOR if filled else PAPER, 1.5 * self.size
+        style: dict[str, Any] = {"ec": POSTERIOR, "lw": width, "joinstyle": "miter", "zorder": 3}
+        self.ax.add_patch(Polygon(corners, closed=True, fc=face, **style))
+        self._arrows(y, span, POSTERIOR, 6)
 
+    def prediction(self, y: float, span: Span) -> None:
+        """Draw the interval of the effect in a new study as a bar."""
+        self._interval(y, span, INK, 6, arrow=10)
 
-def draw_prediction(ax: Axes, y: float, span: Span, limits: Limits) -> None:
-    """Draw the interval of the effect in a new study as a bar."""
-    _interval(ax, y, span, limits, color=INK, lw=6)
+    def legend(self, x: float, y: float, step: float, at: Transform) -> None:
+        """Draw the two marks of a study below one another, at a place in points."""
+        options: dict[str, Any] = {"transform": at, "clip_on": False}
+        width = self.size
+        self.ax.plot([x, x + 20], [y, y], color=OBSERVED, lw=1.2 * width, **options)
+        self.ax.plot([x + 10], [y], "s", ms=6 * width, color=OBSERVED, mew=0, **options)
+        self.ax.plot([x, x + 20], [y + step] * 2, color=POSTERIOR_LIGHT, lw=2.2 * width, **options)
+        self._dot(x + 10, y + step, options)
 
+    def _dot(self, x: float, y: float, options: dict[str, Any]) -> None:
+        style: dict[str, Any] = {"mfc": PAPER, "mec": POSTERIOR, "clip_on": False} | options
+        self.ax.plot([x], [y], "o", ms=5 * self.size, mew=1.4 * self.size, **style)
 
-def draw_legend(ax: Axes, x: float, y: float, at: Transform) -> None:
-    """Draw the two marks of a study below one another, at a place in points."""
-    options: dict[str, Any] = {"transform": at, "clip_on": False}
-    ax.plot([x, x + 20], [y, y], color=OBSERVED, lw=1.2, **options)
-    ax.plot([x + 10], [y], "s", ms=6, color=OBSERVED, mew=0, **options)
-    ax.plot([x, x + 20], [y + 12.5] * 2, color=POSTERIOR_LIGHT, lw=2.2, **options)
-    ax.plot([x + 10], [y + 12.5], "o", ms=5, mfc=PAPER, mec=POSTERIOR, mew=1.4, **options)
+    def _interval(self, y: float, span: Span, color: str, width: float, *, arrow: float = 6) -> None:
+        left, right = max(span.lower, self.limits.left), min(span.upper, self.limits.right)
+        if left <= right:
+            style: dict[str, Any] = {"solid_capstyle": "butt", "zorder": 2, "clip_on": False}
+            self.ax.plot([left, right], [y, y], color=color, lw=width * self.size, **style)
+        self._arrows(y, span, color, arrow)
 
-
-def _interval(ax: Axes, y: float, span: Span, limits: Limits, *, color: str, lw: float) -> None:
-    left, right = max(span.lower, limits.left), min(span.upper, limits.right)
-    if left <= right:
-        ax.plot([left, right], [y, y], color=color, lw=lw, solid_capstyle="butt", zorder=2, clip_on=False)
-    _arrows(ax, y, span, limits, color)
-
-
-def _arrows(ax: Axes, y: float, span: Span, limits: Limits, color: str) -> None:
-    """Draw an arrow at each end of the axis beyond which the interval goes on."""
-    ends = [(limits.left, "<")] if span.lower < limits.left else []
-    ends += [(limits.right, ">")] if span.upper > limits.right else []
-    for x, marker in ends:
-        ax.plot([x], [y], marker, ms=6, color=color, mew=0, zorder=3, clip_on=False, label=CLIPPED)
+    def _arrows(self, y: float, span: Span, color: str, size: float) -> None:
+        """Draw an arrow at each end of the axis beyond which the interval goes on."""
+        ends = [(self.limits.left, "<")] if span.lower < self.limits.left else []
+        ends += [(self.limits.right, ">")] if span.upper > self.limits.right else []
+        for x, marker in ends:
+            style: dict[str, Any] = {"mew": 0, "zorder": 3, "clip_on": False, "label": CLIPPED}
+            self.ax.plot([x], [y], marker, ms=size * self.size, color=color, **style)

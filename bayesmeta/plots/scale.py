@@ -131,8 +131,8 @@ def linear_labels(values: Sequence[float]) -> tuple[str, ...]:
     if len(values) < 2:
         return tuple(number_text(value, 2) for value in values)
     step = values[1] - values[0]
-    decimals = max(0, -floor(log10(step) + 1e-9))
-    decimals += round(step * 10**decimals, 6) % 1 != 0
+    decimals = -floor(log10(step) + 1e-9)
+    decimals += round(step * 10.0**decimals, 6) % 1 != 0
     return tuple(number_text(round(value, decimals), decimals) for value in values)
 
 

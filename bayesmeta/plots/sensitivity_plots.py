@@ -168,7 +168,13 @@ def _table(
 
 def _columns(fit: Fit, prob: float, *, pooled: bool) -> tuple[Columns, ...]:
     tau = Columns(f"τ{scale_note(fit.studies)}", (f"median [{percent(prob)} interval]",))
-    return (tau, *([Columns("P(benefit)" if fit.studies.better else "P(μ > 0)", ("",))] if pooled else []))
+    if not _has_benefit(fit, pooled=pooled):
+        return (tau,)
+    return tau, Columns("P(benefit)" if fit.studies.better else "P(μ > 0)", ("",))
+
+
+def _has_benefit(fit: Fit, *, pooled: bool) -> bool:
+    return pooled and null_of(fit.studies) is not None
 
 
 def _coefficient(fit: Fit, name: str | None) -> str:
@@ -185,7 +191,7 @@ def _coefficient(fit: Fit, name: str | None) -> str:
 def _row(label: str, fit: Fit, name: str, *, prob: float, kind: str, pooled: bool = False) -> Row:
     tau = quantity_rows(fit.posterior, ["tau"], prob=prob, kind=kind)["tau"]
     span = spans_of(fit, name, prob=prob, kind=kind)
-    cells = (tau_numbers(tau), *((bounded(benefit(fit)),) if name == "mu" else ()))
+    cells = (tau_numbers(tau), *((bounded(benefit(fit)),) if _has_benefit(fit, pooled=name == "mu") else ()))
     return Row(
         "pooled" if pooled else "answer",
         label,

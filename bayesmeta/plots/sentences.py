@@ -24,7 +24,7 @@ def answer_text(fit: Fit, *, prob: float, kind: str) -> str:
     tau = quantity_rows(fit.posterior, ["tau"], prob=prob, kind=kind)["tau"]
     text = f"Between-study SD {tau_text(tau)}{scale_note(fit.studies)}"
     if fit.problem.is_pooled:
-        return f"{text};  {benefit_text(fit)}"
+        return f"{text};  {benefit_text(fit)}" if null_of(fit.studies) is not None else f"{text}."
     return f"{text}.  Regression on {clean(fit.model.mods)}: there is no pooled effect to draw."
 
 
@@ -47,7 +47,8 @@ def tau_text(row: Row) -> str:
 
 def tau_numbers(row: Row) -> str:
     """Return median and interval of tau as text."""
-    decimals = max(2, decimals_for([(row["upper"] - row["lower"]) / 2]))
+    half = (row["upper"] - row["lower"]) / 2
+    decimals = decimals_for([half]) if half >= 10 else max(2, decimals_for([half]))
     centre, lower, upper = (number_text(row[name], decimals) for name in ("median", "lower", "upper"))
     return f"{centre} [{lower}, {upper}]"
 
@@ -56,7 +57,7 @@ def priors_words(fit: Fit) -> str:
     """Return the priors in force with the letters of the figures."""
     text = priors_text(fit)
     for name, letter in (("mu", "μ"), ("beta", "β"), ("tau", "τ"), ("tau2", "τ²")):
-        text = re.sub(rf"(^|, ){name} ~", rf"\g<1>{letter} ~", text)
+        text = re.sub(rf"(^|, ){name} (?=[~=])", rf"\g<1>{letter} ", text)
     if fit.model.likelihood != "normal":
         text += f", group-2 log odds ~ {fit.model.baseline}"
     return clean(text)

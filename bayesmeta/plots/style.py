@@ -79,7 +79,8 @@ def plain_axes(ax: Axes | None, *, width: float = 6.4, height: float = 4.4) -> A
 
 
 def prepared(ax: Axes) -> Axes:
-    """Return the Axes with their title and names ready for any text."""
+    """Return the Axes with their title and names ready for any text, open above and to the right."""
+    ax.spines[["top", "right"]].set_visible(False)
     for text in (ax.title, ax.xaxis.label, ax.yaxis.label):
         text.set_parse_math(False)
         text.set_fontfamily(list(fonts()))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bayesmeta.plots.layout import INDENT, MARGIN, cut, has_legend, label_style, layout_of, note_below
-from bayesmeta.plots.marks import draw_diamond, draw_estimate, draw_legend, draw_prediction, draw_square
+from bayesmeta.plots.layout import INDENT, LINE, MARGIN, cut, has_legend, label_style, layout_of, note_below
+from bayesmeta.plots.marks import Pen
 from bayesmeta.plots.palette import ALARM, INK, MUTED, POSTERIOR, SMALL, TEXT
 from bayesmeta.plots.scale import limits_of, ticks_of
 from bayesmeta.plots.style import new_axes, prepared, size_of, styled
@@ -53,6 +53,7 @@ class _Page:
         self.layout: Layout = layout_of(table)
         self.limits: Limits = limits_of(table)
         self.ax, self.size = _panel(self.layout, ax)
+        self.pen = Pen(self.ax, self.limits, self.size)
         self.ax.set_xscale("log" if table.log else "linear")
         self.ax.set_xlim(*self.limits)
         self.ax.set_ylim(self.layout.bottom, self.layout.top)
@@ -129,9 +130,9 @@ class _Page:
         if row.observed is not None:
             heaviest = max((one.weight or 0.0 for one in self.table.rows if one.kind == "study"), default=0.0)
             share = (row.weight or 0.0) / heaviest if heaviest else 0.0
-            draw_square(self.ax, y - lift, row.observed, self.limits, share)
+            self.pen.square(y - lift, row.observed, share)
         if row.posterior is not None:
-            draw_estimate(self.ax, y + lift, row.posterior, self.limits)
+            self.pen.estimate(y + lift, row.posterior)
 
     @staticmethod
     def _coloured(row: Row) -> list[tuple[Any, str]]:
@@ -141,11 +142,11 @@ class _Page:
     def _answer(self, y: float, row: Row) -> None:
         assert row.posterior is not None  # noqa: S101 - the caller looked
         if row.kind in {"subgroup", "pooled"}:
-            draw_diamond(self.ax, y, row.posterior, self.limits, filled=row.kind == "pooled")
+            self.pen.diamond(y, row.posterior, filled=row.kind == "pooled")
         elif row.kind == "prediction":
-            draw_prediction(self.ax, y, row.posterior, self.limits)
+            self.pen.prediction(y, row.posterior)
         else:
-            draw_estimate(self.ax, y, row.posterior, self.limits)
+            self.pen.estimate(y, row.posterior)
 
     def axis(self) -> None:
         """Draw the axis with its ticks, its name, and what lies on either side of no effect."""
@@ -173,13 +174,13 @@ class _Page:
     def footer(self) -> None:
         """Write the footer and the legend beside it."""
         for i, line in enumerate(self.layout.footer):
-            self.say(MARGIN, self.layout.footer_top + 12.5 * i, line, SMALL)
+            self.say(MARGIN, self.layout.footer_top + LINE * i, line, SMALL)
         if has_legend(self.table):
             x = self.layout.width - MARGIN - 120
             y = self.layout.height - MARGIN - 20
-            draw_legend(self.ax, x, y, self.at)
+            self.pen.legend(x, y, LINE, self.at)
             for i, text in enumerate(("observed", "posterior (shrunken)")):
-                self.say(x + 26, y + 12.5 * i, text, SMALL)
+                self.say(x + 26, y + LINE * i, text, SMALL)
 
 
 def _panel(layout: Layout, ax: Axes | None) -> tuple[Axes, float]:

@@ -50,12 +50,15 @@ def interval_name(prob: float, kind: str) -> str:
 
 
 def decimals_for(half_widths: Iterable[float]) -> int:
-    """Return how many decimals say as much as intervals of these half-widths deserve: two digits of them."""
+    """Return how many decimals intervals of these half-widths deserve: two digits of them, or three.
+
+    Below 0 where even whole numbers say too much.
+    """
     usable = [width for width in half_widths if isfinite(width) and width > 0]
     if not usable:
         return 2
     exponent = floor(log10(float(np.median(usable))))
-    return max(1 - exponent, 1 if exponent < 2 else 0)
+    return max(1 - exponent, 1) if exponent <= 1 else 1 - exponent
 
 
 def number_text(value: float, decimals: int) -> str:
@@ -65,8 +68,9 @@ def number_text(value: float, decimals: int) -> str:
     if isinf(value):
         return "∞" if value > 0 else "−∞"
     if decimals > FINEST or abs(value) >= LARGEST:
-        return scientific(value)
-    text = f"{value:.{decimals}f}"
+        digits = floor(log10(abs(value))) + decimals if value else 1
+        return scientific(value, min(max(digits, 1), 15))
+    text = f"{value:.{max(decimals, 0)}f}"
     return (text.removeprefix("-") if float(text) == 0 else text).replace("-", "−")
 
 
@@ -80,11 +84,11 @@ def ratio_text(value: float) -> str:
     return f"{value:.{decimals}f}"
 
 
-def scientific(value: float) -> str:
-    """Return a number as ``1.2×10³``."""
+def scientific(value: float, digits: int = 1) -> str:
+    """Return a number as ``1.2×10³``, with that many digits after the point."""
     if value == 0:
         return "0"
-    mantissa, exponent = f"{value:.1e}".split("e")
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
     return f"{mantissa}×10{str(int(exponent)).translate(_RAISED)}".replace("-", "−")
 
 
