@@ -84,7 +84,7 @@ def _verdicts(facts: Facts) -> str:
     ours = _excludes(facts.posterior["mu"])
     with_bounds = {name: one for name, one in facts.classical.items() if known(one.get("lower"))}
     other = [METHODS.get(name, name) for name, one in with_bounds.items() if _excludes(one) != ours]
-    null = f"no effect ({facts.null:g})"
+    null = f"the value of no effect, {facts.null:g}"
     if not with_bounds:
         return ""
     if other:
@@ -135,8 +135,7 @@ def _heterogeneity(facts: Facts) -> str:
         )
     return (
         f"For the heterogeneity REML gives τ = {classical_tau(facts, reml)} (Q-profile interval), and "
-        "goes on as "
-        f"if the estimate were known; the posterior, τ = {shown}, passes the doubt about τ on to the mean "
+        f"its pooled effect rests on that one value; the posterior, τ = {shown}, passes the doubt about τ on to the mean "
         "effect."
     )
 
@@ -155,8 +154,8 @@ def _new_study(facts: Facts) -> str:
         f"{_times(factor)} the prediction interval of REML with Knapp–Hartung"
     )
     if ours == theirs:
-        return f"{text}; both {_state(ours, plural=True)} no effect."
-    return f"{text}; it {_state(ours)} no effect, the classical one {_state(theirs)} it."
+        return f"{text}; both {_state(ours, plural=True)} the value of no effect."
+    return f"{text}; it {_state(ours)} the value of no effect, the classical one {_state(theirs)} it."
 
 
 def _priors(facts: Facts) -> str:

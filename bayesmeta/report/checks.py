@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bayesmeta.report.facts import ENGINES, METHODS
+from bayesmeta.report.facts import ENGINES, METHODS, short_prior
 from bayesmeta.report.numbers import (
     NOTHING,
     SPACE,
@@ -274,7 +274,8 @@ def other_measures_table(facts: Facts) -> Table | None:
         return None
     columns = ["Measure", "k", f"Bayesian [{level(facts.prob)}{SPACE}CrI]", "τ", "Priors"]
     names = list(dict.fromkeys(name for one in also.values() for name in one["classical"]))
-    kept = [name for name in ("fixed", "MH", "REML_HK") if name in names]
+    pooled = "MH" if "MH" in names else "fixed"
+    kept = [name for name in (pooled, "REML_HK") if name in names]
     columns += [f"{METHODS[name]} [{level(facts.classical_level)}{SPACE}CI]" for name in kept]
     rows = [_measure_row(facts, one, kept) for one in also.values()]
     caption = (
@@ -286,7 +287,7 @@ def other_measures_table(facts: Facts) -> Table | None:
 
 def _measure_row(facts: Facts, one: Block, methods: list[str]) -> Row:
     post = one["posterior"]
-    priors = ", ".join(f"{name} ~ {prior['prior']}" for name, prior in one["priors"].items())
+    priors = ", ".join(f"{name} ~ {short_prior(prior['prior'])}" for name, prior in one["priors"].items())
     cells = [facts.with_own_scale(post["mu"]), quantity(post["tau"]).text, priors]
     for name in methods:
         found = one["classical"].get(name)

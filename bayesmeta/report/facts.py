@@ -49,6 +49,22 @@ def without_folders(text: str) -> str:
     return FOLDERS.sub("", text)
 
 
+def sentence_case(text: str) -> str:
+    """Return text with a capital at the beginning, if it begins with a word."""
+    return text[:1].upper() + text[1:] if re.match(r"[a-z]+ ", text) else text
+
+
+def short_prior(text: str) -> str:
+    """Return a prior with four digits of long numbers, for reading; tables and code have all digits.
+
+    Examples
+    --------
+    >>> short_prior("Normal(0, 0.24634112)")
+    'Normal(0, 0.2463)'
+    """
+    return re.sub(r"\d*\.\d{5,}", lambda found: f"{float(found.group()):.4g}", text)
+
+
 class Facts:
     """A document with the questions that every part of the report asks of it.
 

@@ -159,6 +159,8 @@ def _spread_sentence(facts: Facts) -> str:
 
 
 def _new_sentence(facts: Facts) -> str:
+    if facts.is_common:
+        return ""
     shown = facts.effect_shown(facts.posterior["theta_new"])
     return (
         f"In a new study like these, the true effect would lie between {shown.lower} and "

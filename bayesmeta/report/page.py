@@ -11,7 +11,7 @@ from bayesmeta.report import checks, prose, tables
 from bayesmeta.report.added import added
 from bayesmeta.report.checklist import checklist
 from bayesmeta.report.code import python_code
-from bayesmeta.report.facts import Facts, without_folders
+from bayesmeta.report.facts import Facts, sentence_case, without_folders
 from bayesmeta.report.headline import headline, important_text, lead
 from bayesmeta.report.numbers import decimals_for, known, level, number, p_value
 from bayesmeta.report.predictive import implied_effect
@@ -177,7 +177,7 @@ def _all_warnings(facts: Facts) -> list[tuple[str, str]]:
 def _warning(pair: tuple[str, str]) -> str:
     where, text = pair
     sentence = without_folders(text).rstrip(".")
-    return f"{where}: {sentence}." if where else f"{sentence[:1].upper()}{sentence[1:]}."
+    return f"{where}: {sentence}." if where else f"{sentence_case(sentence)}."
 
 
 def _pictures(figures: Figures) -> dict[str, list[Picture]]:
@@ -276,7 +276,16 @@ def _difference(division: Block) -> str:
 
 
 def _excluded(facts: Facts) -> list[tuple[str, str]]:
-    return [(str(one["slab"]), without_folders(str(one["reason"]))) for one in facts.document["excluded"]]
+    """Return studies and why they are left out: of everything, or of what needs an estimate."""
+    present = {one["slab"] for one in facts.document["studies"]}
+    return [
+        (str(one["slab"]), without_folders(str(one["reason"])) + _where(one["slab"] in present))
+        for one in facts.document["excluded"]
+    ]
+
+
+def _where(present: bool) -> str:
+    return "; it takes part in the model of the counts, and in no classical answer" if present else ""
 
 
 def _implied(facts: Facts) -> str:

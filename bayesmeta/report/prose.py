@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmeta.report.added import added
 from bayesmeta.report.checks import named_fits, priors_in_force, spread_over
-from bayesmeta.report.facts import METHODS
+from bayesmeta.report.facts import METHODS, sentence_case, short_prior, without_folders
 from bayesmeta.report.headline import lead
 from bayesmeta.report.numbers import decimals_for, known, level, number, quantity, ratio, spread_of
+from bayesmeta.report.tables import TWINS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +59,7 @@ def _model(facts: Facts, cite: Citations) -> str:
 
 def _priors(facts: Facts, cite: Citations) -> str:
     found = priors_in_force(facts)
-    listed = "; ".join(f"{name.partition(',')[0]} ~ {text}" for name, text, _ in found)
+    listed = "; ".join(f"{name.partition(',')[0]} ~ {short_prior(text)}" for name, text, _ in found)
     default = [name.partition(",")[0] for name, _, usual in found if usual]
     if not default:
         return f"The priors were {listed}, chosen by the authors [state why]."
@@ -113,7 +114,8 @@ def _agreement(facts: Facts) -> str:
 
 
 def _classical(facts: Facts, cite: Citations) -> str:
-    names = [name for name in facts.classical if name in METHODS]
+    shown = METHODS if facts.pooled else TWINS
+    names = [name for name in facts.classical if name in shown]
     if not names:
         return ""
     cited = [
@@ -144,7 +146,8 @@ def _further(facts: Facts) -> str:
     if document["leave_one_out"]:
         done.append("leaving out each study in turn")
     if document["prior_sensitivity"]:
-        done.append(f"{len(document['prior_sensitivity'])} alternative sets of priors")
+        count = len(document["prior_sensitivity"])
+        done.append("one alternative set of priors" if count == 1 else f"{count} alternative sets of priors")
     return f"Further analyses were {'; '.join(done)}." if done else ""
 
 
@@ -188,7 +191,7 @@ def limitations(facts: Facts, figures: Mapping[str, Any]) -> list[str]:
     found.append(
         "The risk of bias of the studies and the certainty of the evidence are for the authors to judge."
     )
-    found += [one["message"][:1].upper() + one["message"][1:].rstrip(".") + "." for one in _warnings(facts)]
+    found += [sentence_case(without_folders(one["message"]).rstrip(".")) + "." for one in _warnings(facts)]
     return list(dict.fromkeys(found))
 
 

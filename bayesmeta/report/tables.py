@@ -263,7 +263,7 @@ def _beside(name: str, reml: Block, places: int, facts: Facts) -> str:
 
 def coefficient_table(facts: Facts, regression: Block, title: str) -> Table:
     """Return the coefficients of a regression, with their classical twins."""
-    twins = {name: METHODS[name] for name in ("fixed", "REML", "REML_HK") if name in regression["classical"]}
+    twins = {name: METHODS[name] for name in TWINS if name in regression["classical"]}
     columns = ["Coefficient", f"Posterior [{level(facts.prob)}{SPACE}CrI]", f"P(>{SPACE}0)"]
     columns += [f"{SHORT[name]} [{level(facts.classical_level)}{SPACE}CI]" for name in twins]
     rows = [
@@ -278,6 +278,8 @@ def coefficient_table(facts: Facts, regression: Block, title: str) -> Table:
     return table(caption, columns, rows)
 
 
+TWINS = ("fixed", "REML", "REML_HK")
+"""Classical regressions that are shown."""
 SHORT = {"fixed": "Fixed effect", "REML": "REML", "REML_HK": "REML + Knapp–Hartung"}
 
 
