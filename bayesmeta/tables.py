@@ -268,7 +268,8 @@ def _frame_columns(frame: Any) -> dict[str, Column]:
     names = [_name(name) for name in frame.columns]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise DataError(f"columns must have different names; {', '.join(repeated)} stands twice")
+        verb = "stands" if len(repeated) == 1 else "stand"
+        raise DataError(f"columns must have different names; {', '.join(repeated)} {verb} twice")
     return {name: as_column(frame.iloc[:, position], name) for position, name in enumerate(names)}
 
 
@@ -296,7 +297,16 @@ def _from_objects(values: list[Any], name: str) -> Column:
         return np.array(
             [math.nan if _is_missing(value) else float(value) for value in values], dtype=np.float64
         )
-    return np.array([_text(value) for value in values], dtype=str)
+    texts = [_text(value) for value in values]
+    must = "a text must not hold control characters"
+    raise_all(
+        [
+            f'row {row + 1} column "{printable(name)}": {must}; got {shown(text)}'
+            for row, text in enumerate(texts)
+            if text.endswith("\0")  # NumPy would drop it without a word
+        ]
+    )
+    return np.array(texts, dtype=str)
 
 
 def _is_missing(value: Any) -> bool:

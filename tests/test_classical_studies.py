@@ -335,7 +335,9 @@ def test_all_wrong_options_are_named_at_once():
 
 # The blocks of results.json (DESIGN section 4)
 
-C = [*["estimate", "se", "lower", "upper", "df", "p", "tau2", "tau2_lower", "tau2_upper", "Q", "Q_df", "Q_p", "I2", "H2", "pi_lower", "pi_upper"]]
+TESTED = ["estimate", "se", "lower", "upper", "df", "p"]
+SPREAD = ["tau2", "tau2_lower", "tau2_upper", "Q", "Q_df", "Q_p", "I2", "H2", "pi_lower", "pi_upper"]
+C = [*TESTED, *SPREAD]
 R = ["coefficients", "tau2", "QE", "QE_df", "QE_p", "QM", "QM_df", "QM_p", "R2"]
 
 
