@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         Arguments after the name of the program; by default those of the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if argv is None and not (sys.warnoptions or os.environ.get(DEBUG)):
+        warnings.simplefilter("ignore")  # doubts about an answer are named checks; these are for programmers
     earlier = _catch_signals()
     try:
         return _guarded(arguments)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 USAGE = 2
+INTERRUPTED = 130
+"""What the library of the command line makes of an interruption."""
 COMMANDS = ("run", "fit", "check", "datasets", "models", "schema")
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -66,6 +68,8 @@ def invoke(arguments: Sequence[str], terminal: Terminal) -> int:
     except BrokenPipeError:  # help into a closed pipe
         terminal.data("")
         return 0
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
     return code if isinstance(code, int) else 0
 
 
@@ -131,7 +135,7 @@ def run(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Run an analysis file: report, figures, tables and posterior into a folder."""
+    """Run an analysis file: its report, figures and tables."""
     from bayesmeta.cli.running import run_command
 
     terminal, typed = context.obj
@@ -172,7 +176,7 @@ def fit(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Fit one model to a table, and print the answer; no file is written."""
+    """Fit one model to a table, and print the answer."""
     from bayesmeta.cli.oneline import Asked, fit_command
 
     terminal: Terminal = context.obj[0]
@@ -201,7 +205,7 @@ def check(
     allow_outside: AllowOutside = False,
     as_json: Json = False,
 ) -> None:
-    """Validate an analysis file and its data, and say what would run; write nothing."""
+    """Validate an analysis file, and say what would run."""
     from bayesmeta.cli.checking import check_command
 
     check_command(context.obj[0], source, engine=engine, allow_outside=allow_outside, as_json=as_json)

@@ -98,7 +98,7 @@ def probability(p: float) -> str:
     if p in (0.0, 1.0):
         return f"{p:.0f}"
     tail = min(p, 1 - p)
-    places = max(3, min(12, -floor(log10(tail)) + (tail != p)))
+    places = max(3, min(12, -floor(log10(tail))))
     text = f"{p:.{places}f}"
     return text if 0 < float(text) < 1 else f"{p:.3g}"
 
@@ -110,7 +110,7 @@ def heading(text: str) -> RenderableType:
 
 def line(text: str, style: str = "") -> RenderableType:
     """Return a line of text, indented as tables are; long ones are folded between words."""
-    return Padding(Text(clean(text), style=style), (0, 0, 0, 2))
+    return Padding(Text(clean(text), style=style), (0, 0, 0, 1))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> RenderableType:
@@ -139,7 +139,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 
         )
     for row in cells:
         built.add_row(*(Text(cell, style=_style(cell)) for cell in row))
-    return Padding(built, (0, 0, 0, 2))
+    return Padding(built, (0, 0, 0, 1))
 
 
 def _style(cell: str) -> str:

@@ -371,7 +371,7 @@ def known_answers(content: Block) -> Iterator[RenderableType]:
     rows = []
     for one in content["expected"]:
         places = min(decimals(one["tolerance"], 1) + 1, MOST_DECIMALS)
-        name = one["quantity"].replace(".coefficients.", ".")
+        name = one["quantity"].replace(".coefficients.", ".").removeprefix("regressions.")
         quantity = f"1 / {name}" if one["invert"] else name
         value = f"{number(one['value'], places)} ± {one['tolerance']:.2g}"
         rows.append((quantity, value, number(one["computed"], places), "ok" if one["ok"] else "failed"))
