@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bayesmeta.engines.nuts.plan import Plan
 
 type Report = Callable[[dict[str, Any]], None]
-"""Takes ``{"phase": "compile"}``, or phase ``"sample"`` with ``done`` and ``total`` draws and ``divergences``."""
+"""Takes ``{"phase": "compile"}``, or ``"sample"`` with ``done``, ``total`` draws and ``divergences``."""
 
 PACKAGE_HOME = Path(__file__).resolve().parents[3]
 """Folder that holds the package."""

@@ -20,6 +20,7 @@ from bayesmeta.priors import (
     Flat,
     Gamma,
     HalfCauchy,
+    HalfFlat,
     HalfNormal,
     HalfStudentT,
     InverseGamma,
@@ -207,8 +208,9 @@ def _ratio(prior: Ratio) -> ScaleShape:
 SHAPES: dict[type[Prior], Callable[[Any], ScaleShape]] = {
     Fixed: lambda prior: ScaleShape(FIXED, middle=prior.value),
     Uniform: _uniform,
-    Flat: lambda prior: ScaleShape(EVEN),  # noqa: ARG005 - it has no parameters
-    Sqrt: lambda prior: ScaleShape(EVEN, power=2.0),  # noqa: ARG005
+    Flat: lambda _: ScaleShape(EVEN),
+    HalfFlat: lambda _: ScaleShape(EVEN),
+    Sqrt: lambda _: ScaleShape(EVEN, power=2.0),
     HalfNormal: lambda prior: ScaleShape(EVEN, rate=1 / prior.sigma, square=1.0),
     HalfCauchy: lambda prior: ScaleShape(EVEN, rate=1 / prior.beta, tail=1.0),
     HalfStudentT: lambda prior: ScaleShape(EVEN, rate=1 / prior.sigma, tail=(prior.nu + 1) / 2, nu=prior.nu),

@@ -1,0 +1,184 @@
+"""The compiled density is the posterior density: prior times likelihood times Jacobian, up to a constant.
+
+The expected values are made of `prior.logpdf` (which has its own tests against R) and scipy's normal and
+binomial densities; Jacobians and gradients are central differences, with step h good to h^2 times
+the third derivative plus 1e-16 / h, about 1e-8 here.
+"""
+
+import ctypes
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from bayesmeta.engines.nuts.plan import plan
+from bayesmeta.errors import ModelError
+
+STEP = 1e-5
+TAU_PRIORS = (
+    "Flat()",
+    "Sqrt()",
+    "HalfNormal(0.5)",
+    "HalfCauchy(0.4)",
+    "HalfStudentT(nu=4, sigma=0.3)",
+    "Exponential(2)",
+    "Uniform(0, 3)",
+    "Uniform(0.1, 0.9)",
+    "Lomax(alpha=2, scale=0.5)",
+    "LogNormal(-1, 0.7)",
+    "Gamma(alpha=2, beta=3)",
+    "Gamma(alpha=0.5, beta=3)",
+    "InverseGamma(alpha=2, beta=1)",
+    "Weibull(alpha=2, beta=0.6)",
+    "Weibull(alpha=0.5, beta=0.6)",
+    "DuMouchel()",
+    "UniformShrinkage()",
+    "UniformI2()",
+)
+TAU2_PRIORS = tuple(
+    text for text in TAU_PRIORS if text[:-2] not in {"DuMouchel", "UniformShrinkage", "UniformI2"}
+)
+COEFFICIENT_PRIORS = (
+    "Flat()",
+    "Normal(0.2, 0.7)",
+    "StudentT(nu=3, mu=0.1, sigma=0.5)",
+    "Cauchy(-0.3, 0.5)",
+    "Laplace(0.2, 0.4)",
+    "Uniform(-1, 2)",
+)
+
+
+@pytest.fixture(scope="module")
+def machine_code():
+    """Return a function from a plan and a point to log density and gradient."""
+    from bayesmeta.engines.nuts import kernel
+
+    codes = {name: kernel.compiled(name) for name in ("normal", "binomial")}
+
+    def pointer(array):
+        return array.ctypes.data_as(ctypes.POINTER(ctypes.c_double))
+
+    def evaluate(ready, x):
+        x = np.ascontiguousarray(x, dtype=float)
+        gradient, value = np.full(x.size, np.nan), np.zeros(1)
+        call = codes[ready.likelihood].ctypes
+        failed = call(
+            x.size,
+            pointer(x),
+            pointer(gradient),
+            pointer(value),
+            ready.numbers.ctypes.data_as(ctypes.c_void_p),
+        )
+        assert failed == 0
+        return value[0], gradient
+
+    return evaluate
+
+
+def parameters(ready, x):
+    """Return the free parameters at a point: coefficients, tau unless known, effects and baselines."""
+    found = ready.read(np.asarray(x, dtype=float))
+    tau = [] if ready.tau.kind == 0 else [float(found.tau)]
+    counts = [] if found.theta is None else [found.theta, found.baseline]
+    return np.concatenate([found.b, tau, *counts])
+
+
+def jacobian(ready, x):
+    """Return the log determinant of the parameters in the coordinates, by central differences."""
+    free = [j for j in range(len(x)) if not (ready.tau.kind == 0 and j == ready.X.shape[1])]
+    steps = STEP * np.eye(len(x))[free]
+    columns = [(parameters(ready, x + step) - parameters(ready, x - step)) / (2 * STEP) for step in steps]
+    return np.linalg.slogdet(np.column_stack(columns))[1]
+
+
+def expected(problem, ready, x):
+    """Return the log posterior density of the parameters at a point, plus the Jacobian."""
+    found = ready.read(np.asarray(x, dtype=float))
+    prior = sum(float(one.logpdf(b)) for one, b in zip(problem.priors.beta, found.b, strict=True))
+    if ready.tau.kind != 0:
+        prior += float(problem.priors.tau_density.logpdf(found.tau))
+    else:
+        prior += float(stats.norm.logpdf(x[problem.p]))  # the idle variable
+    mean = problem.X_prior @ found.b
+    if found.theta is None:
+        likelihood = stats.norm.logpdf(problem.y, mean, np.sqrt(problem.v + found.tau**2)).sum()
+    else:
+        arms, odds = problem.studies.arms, found.baseline
+        likelihood = stats.norm.logpdf(found.theta, mean, found.tau).sum()
+        prior += problem.model.baseline.logpdf(odds).sum()
+        one = stats.binom.logpmf(arms["ai"], arms["ai"] + arms["bi"], special.expit(odds + found.theta))
+        two = stats.binom.logpmf(arms["ci"], arms["ci"] + arms["di"], special.expit(odds))
+        likelihood += one.sum() + two.sum()
+    return prior + likelihood + jacobian(ready, x)
+
+
+def check(problem, machine_code, *, points=6):
+    ready = plan(problem)
+    rng = np.random.default_rng(3)
+    gaps = []
+    for x in rng.uniform(0.1, 1.3, (points, ready.dim)) * rng.choice([-1, 1], (points, ready.dim)):
+        value, gradient = machine_code(ready, x)
+        gaps.append(value - expected(problem, ready, x))
+        steps = STEP * np.eye(ready.dim)
+        slopes = [(machine_code(ready, x + s)[0] - machine_code(ready, x - s)[0]) / (2 * STEP) for s in steps]
+        assert gradient == pytest.approx(slopes, rel=1e-6, abs=1e-6)
+    assert np.ptp(gaps) < 1e-6
+
+
+@pytest.mark.parametrize("prior", TAU_PRIORS)
+def test_density_with_a_prior_of_tau_is_likelihood_times_prior(eight, posed, machine_code, prior):
+    check(posed(eight, mu="Normal(0, 1)", tau=prior), machine_code)
+
+
+@pytest.mark.parametrize("prior", TAU2_PRIORS)
+def test_density_with_a_prior_of_tau2_has_the_jacobian_of_the_square(eight, posed, machine_code, prior):
+    check(posed(eight, mu="Normal(0, 1)", tau2=prior), machine_code)
+
+
+@pytest.mark.parametrize("prior", COEFFICIENT_PRIORS)
+def test_density_with_a_prior_of_coefficients_is_likelihood_times_prior(eight, posed, machine_code, prior):
+    model = {
+        "mods": "x + z",
+        "mu": prior,
+        "beta": {"x": prior, "z": "Normal(0, 1)"},
+        "tau": "HalfNormal(0.5)",
+    }
+    check(posed(eight, **model), machine_code)
+
+
+@pytest.mark.parametrize("fixed", [{"tau": "Fixed(0.3)"}, {"tau2": "Fixed(0.09)"}, {"effects": "common"}])
+def test_density_with_a_known_tau_leaves_an_idle_standard_normal_variable(eight, posed, machine_code, fixed):
+    check(posed(eight, mu="Normal(0, 1)", **fixed), machine_code)
+
+
+@pytest.mark.parametrize("baseline", ["Normal(0, 5)", "Cauchy(-2, 1)", "Uniform(-9, 3)"])
+def test_density_of_counts_is_that_of_binomial_events(refracture, posed, machine_code, baseline):
+    model = {"likelihood": "binomial", "mu": "Normal(0, 2)", "tau": "HalfNormal(0.5)", "baseline": baseline}
+    check(posed(refracture, **model), machine_code)
+
+
+def test_density_of_counts_takes_moderators_and_known_tau(refracture, posed, machine_code):
+    check(posed(refracture, likelihood="binomial", mu="Normal(0, 2)", tau="Uniform(0, 2)"), machine_code)
+
+
+def test_tau_read_from_draws_at_a_fixed_prior_is_the_fixed_value(eight, posed):
+    ready = plan(posed(eight, mu="Normal(0, 1)", tau2="Fixed(0.09)"))
+    assert ready.read(np.array([[0.3, 2.0]])).tau == pytest.approx([0.3], rel=1e-15)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_the_vector_of_numbers_does_not_depend_on_units(eight, posed, unit):
+    power = 2.0 ** round(np.log2(unit))
+    import bayesmeta as bm
+
+    scaled = bm.Studies.from_effects(eight.yi * power, vi=eight.vi * power**2)
+    plain = plan(posed(eight, mu="Flat()", tau="HalfCauchy(0.5)"))
+    rescaled = plan(posed(scaled, mu="Flat()", tau=f"HalfCauchy({0.5 * power!r})"))
+    assert rescaled.numbers == pytest.approx(plain.numbers, rel=1e-12)
+    assert rescaled.at.unit == plain.at.unit * power
+
+
+def test_a_prior_of_tau_without_such_a_form_is_refused(eight, posed):
+    with pytest.raises(ModelError) as caught:
+        plan(posed(eight, mu="Normal(0, 1)", tau="Jeffreys()"))
+    assert str(caught.value) == "engine 'nuts' cannot run Jeffreys() as the prior of tau; use engine='exact'"
