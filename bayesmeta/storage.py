@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmeta.engines.exact import integrate
-from bayesmeta.errors import FileError
+from bayesmeta.errors import AnalysisError, DataError, FileError, printable
 from bayesmeta.model import Model
 from bayesmeta.problem import pose
 from bayesmeta.results.diagnostics import diagnose
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def load(path: str | os.PathLike[str]) -> Fit:
-    """Return a fit that was saved.
+    """Return a fit that was saved, every method of which works as before.
 
     Parameters
     ----------
@@ -41,22 +41,35 @@ def load(path: str | os.PathLike[str]) -> Fit:
     FileError
         If the file cannot be read or is not one of ours.
     """
+    tree, name = _read(Path(path)), Path(path).name
+    if "schema_version" not in tree.attrs or "studies" not in tree.attrs:
+        raise FileError(f"{name} is not a fit of bayesmeta; give a file that Fit.save wrote")
+    try:
+        if int(tree.attrs["schema_version"]) > SCHEMA_VERSION:
+            written = tree.attrs.get("version_bayesmeta", "of a newer version")
+            raise FileError(f"{name} was written by bayesmeta {written}; update the package to read it")
+        return _restored(tree)
+    except (AnalysisError, DataError, KeyError, TypeError, ValueError) as error:
+        raise FileError(f"{name} is damaged: {_first_line(error)}; save the fit again") from error
+
+
+def _read(source: Path) -> xr.DataTree:
     import xarray as xr
 
-    source = Path(path)
+    if not source.is_file():
+        kind = "is a folder" if source.is_dir() else "does not exist"
+        raise FileError(f"{source.name} {kind}; give a file that Fit.save wrote")
     try:
         with xr.open_datatree(source, engine="h5netcdf") as opened:
-            tree = opened.load()
+            return opened.load()
     except (OSError, ValueError) as error:
         raise FileError(
-            f"{source.name} cannot be read as a fit: {error}; was it saved by bayesmeta?"
+            f"{source.name} cannot be read as a fit: {_first_line(error)}; was it saved by bayesmeta?"
         ) from error
-    if "schema_version" not in tree.attrs or "studies" not in tree.attrs:
-        raise FileError(f"{source.name} is not a fit of bayesmeta; give a file that Fit.save wrote")
-    if int(tree.attrs["schema_version"]) > SCHEMA_VERSION:
-        written = tree.attrs.get("version_bayesmeta", "a newer version")
-        raise FileError(f"{source.name} was written by bayesmeta {written}; update the package to read it")
-    return _restored(tree)
+
+
+def _first_line(error: Exception) -> str:
+    return printable((str(error).splitlines() or [type(error).__name__])[0])
 
 
 def _restored(tree: xr.DataTree) -> Fit:

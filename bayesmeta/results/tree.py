@@ -8,6 +8,7 @@ Bayesian models in Python. J Open Source Softw 4:1143. doi:10.21105/joss.01143
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -212,9 +213,12 @@ def save_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
     target = Path(path)
     scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
+        if not target.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, f"there is no folder '{target.parent.name}'")
         tree.to_netcdf(scratch, engine="h5netcdf")
         os.replace(scratch, target)  # noqa: PTH105 - replaces on every system
     except OSError as error:
-        scratch.unlink(missing_ok=True)
-        why = error.strerror or error
+        why = (error.strerror or str(error)).splitlines()[0]
         raise FileError(f"{target.name} cannot be written: {why}; choose another path") from error
+    finally:
+        scratch.unlink(missing_ok=True)
