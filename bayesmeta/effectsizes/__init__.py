@@ -192,7 +192,7 @@ def find_measure(name: str) -> Measure:
     >>> find_measure("OR").analysis_label
     'Log odds ratio'
     """
-    if name not in MEASURES:
+    if not isinstance(name, str) or name not in MEASURES:
         hint = suggest(str(name), MEASURES) or f"; known measures are {', '.join(MEASURES)}"
         raise AnalysisError(f"unknown measure '{name}'{hint}")
     return MEASURES[name]

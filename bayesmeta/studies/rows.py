@@ -270,8 +270,8 @@ def _label_notes(texts: Sequence[str], cut: Sequence[str], labels: Sequence[str]
 
 
 def _without_excluded(rows: Rows, exclude: Iterable[str]) -> Rows:
-    if isinstance(exclude, str):
-        raise AnalysisError(f"exclude must be a list of labels; got '{printable(exclude)}'")
+    if isinstance(exclude, str) or not hasattr(exclude, "__iter__"):
+        raise AnalysisError(f"exclude must be a list of labels; got '{printable(str(exclude))}'")
     wanted = list(exclude)
     unknown = [label for label in wanted if label not in rows.slab]
     if unknown:
