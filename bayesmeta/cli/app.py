@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesmeta.cli.terminal import Terminal, clean
-from bayesmeta.errors import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 USAGE = 2
 INTERRUPTED = 130
 """What the library of the command line makes of an interruption."""
-COMMANDS = ("run", "fit", "check", "datasets", "models", "schema")
 HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
@@ -74,11 +72,9 @@ def invoke(arguments: Sequence[str], terminal: Terminal) -> int:
 
 
 def _usage(error: Any) -> str:
-    message = clean(error.format_message()).removesuffix(".")
-    named = message.partition("No such command '")[2].rstrip("'.")
-    hint = suggest(named, COMMANDS) if named else ""
+    message = clean(error.format_message()).removesuffix(".").replace(". Did you mean", "; did you mean")
     where = error.ctx.command_path if getattr(error, "ctx", None) else "bayesmeta"
-    return f"{message[:1].lower()}{message[1:]}{hint}; '{where} --help' shows what is possible"
+    return f"{message[:1].lower()}{message[1:]}; '{where} --help' shows what is possible"
 
 
 def command_line(arguments: Sequence[str]) -> str:

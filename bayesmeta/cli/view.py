@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from bayesmeta.cli.layout import (
@@ -144,7 +145,7 @@ def _is_quantity(block: object) -> bool:
 
 def effect_row(name: str, block: Block) -> tuple[str, ...]:
     """Return the cells of one quantity."""
-    places = decimals(block["sd"] if _exists(block["sd"]) else block["upper"] - block["lower"])
+    places = places_of(block)
     return (
         name,
         number(block["median"], places),
@@ -154,8 +155,14 @@ def effect_row(name: str, block: Block) -> tuple[str, ...]:
     )
 
 
-def _exists(value: float | None) -> bool:
-    return value is not None and value == value and value > 0
+def places_of(block: Block, digits: int = 3) -> int:
+    """Return how many decimals suit a quantity: so many significant digits of its standard deviation.
+
+    Where that does not exist, a quarter of the interval stands for it.
+    """
+    sd = block["sd"]
+    known = sd is not None and isfinite(sd) and sd > 0
+    return decimals(sd if known else (block["upper"] - block["lower"]) / 4, digits)
 
 
 def heterogeneity(content: Block) -> Iterator[RenderableType]:
@@ -166,7 +173,7 @@ def heterogeneity(content: Block) -> Iterator[RenderableType]:
     rows = []
     for name in found:
         block = posterior[name]
-        places = decimals(block["sd"] if _exists(block["sd"]) else block["upper"], 2)
+        places = places_of(block, 2)
         rows.append(
             (
                 HETEROGENEITY[name],
@@ -197,7 +204,7 @@ def comparison(content: Block) -> Iterator[RenderableType]:
     if not classical or "mu" not in posterior:
         return
     yield heading(f"Beside the classical answers ({level(content)} intervals)")
-    places = decimals(posterior["mu"]["sd"] if _exists(posterior["mu"]["sd"]) else None)
+    places = places_of(posterior["mu"])
     rows = [_method_row(METHODS[name], one, places) for name, one in classical.items()]
     mu, new, tau = posterior["mu"], posterior["theta_new"], posterior["tau"]
     own = {
@@ -243,7 +250,7 @@ def _coefficient_row(label: str, block: Block, fixed: Block | None) -> tuple[str
     name, median, _, sd, limits = effect_row(label, block)
     if fixed is None:
         return (name, median, sd, limits, "", "")
-    places = decimals(block["sd"] if _exists(block["sd"]) else None)
+    places = places_of(block)
     return (name, median, sd, limits, number(fixed["estimate"], places), p_value(fixed["p"]))
 
 
@@ -265,7 +272,7 @@ def _group_row(name: str, one: Block) -> tuple[str, ...]:
     if not posterior:
         return (name, str(one["k"]), one["status"], "", "", "", "")
     mu, tau = posterior["mu"], posterior["tau"]
-    places = decimals(mu["sd"] if _exists(mu["sd"]) else mu["upper"] - mu["lower"])
+    places = places_of(mu)
     beside = (
         (number(fixed["estimate"], places), interval(fixed["lower"], fixed["upper"], places))
         if fixed
@@ -306,7 +313,7 @@ def _ends(ordered: list[Block]) -> list[Block]:
 
 def _variant_row(label: str, posterior: Block, name: str) -> tuple[str, ...]:
     block, tau = posterior[name], posterior["tau"]
-    places = decimals(block["sd"] if _exists(block["sd"]) else block["upper"] - block["lower"])
+    places = places_of(block)
     shown = interval(block["lower"], block["upper"], places)
     return (label, number(block["median"], places), shown, number(tau["median"], places))
 

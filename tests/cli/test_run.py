@@ -190,19 +190,19 @@ def test_an_expected_number_that_is_nowhere_fails_with_a_sentence(call):
 @pytest.mark.parametrize(
     ("entry", "replaced", "code", "message"),
     [
-        ("[engine]", "[engin]", 2, "small.toml:16: unknown table 'engin'; did you mean 'engine'?"),
-        ('name = "exact"', "draws = 0", 2, "small.toml:17: [engine] draws must be >= 1; got 0"),
+        ("[engine]", "[engin]", 2, "small.toml:14: unknown table 'engin'; did you mean 'engine'?"),
+        ('name = "exact"', "draws = 0", 2, "small.toml:15: [engine] draws must be >= 1; got 0"),
         (
             "HalfNormal(0.5)",
             "HalfNormal(-1)",
             2,
-            "small.toml:13: [model.priors] tau: HalfNormal.sigma must be a positive number; got -1",
+            "small.toml:12: [model.priors] tau: HalfNormal.sigma must be a positive number; got -1",
         ),
         (
             'sei = "se"',
             'sei = "ses"',
             3,
-            "trials.csv: no column 'ses' (for sei); did you mean 'se'?",
+            "trials.csv: no column \"ses\"; did you mean 'se'?",
         ),
         ("trials.csv", "tirals.csv", 5, "tirals.csv: no such file"),
     ],
