@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bayesmeta.classical import Classical, classical
 from bayesmeta.design import build_design
-from bayesmeta.errors import FormulaError, ModelError, printable
+from bayesmeta.errors import FormulaError, ModelError, PriorError, printable
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.model import Model
 from bayesmeta.priors import Prior, as_prior
@@ -126,8 +126,11 @@ def prior_sensitivity(
     PriorError
         If a prior cannot be read.
     """
-    base = Model() if model is None else model
+    for name, given in (("tau", tau), ("mu", mu)):
+        if isinstance(given, str | Prior):
+            raise PriorError(f"{name} must be a list of priors; got '{given}'; write ['{given}']")
+    base, locations = Model() if model is None else model, [as_prior(prior) for prior in mu]
     scales = [replace(base, tau=as_prior(prior), tau2=None) for prior in tau] or [base]
-    models = [replace(one, mu=as_prior(prior)) for one in scales for prior in mu] or scales
+    models = [replace(one, mu=prior) for one in scales for prior in locations] or scales
     fits = [make_fit(studies, one, engine=engine, seed=seed, **options) for one in models]
     return tuple(PriorChoice(one.priors.tau, one.priors.mu, one) for one in fits)

@@ -66,6 +66,11 @@ class Empirical:
         """Return the (q,) standard deviations."""
         return np.asarray(self.flat.std(axis=0, ddof=1))
 
+    def skewness(self) -> Floats:
+        """Return the (q,) skewnesses."""
+        centred = self.flat - self.mean()
+        return np.asarray((centred**3).mean(axis=0) / (centred**2).mean(axis=0) ** 1.5)
+
     def quantile(self, p: Floats) -> Floats:
         """Return the (n, q) points below which the fractions of draws are `p`, shape (n,)."""
         return np.asarray(np.quantile(self.flat, p, axis=0))
@@ -100,7 +105,7 @@ class Empirical:
         draws = self.flat[:, index]
         quarter, three_quarters = np.quantile(draws, [0.25, 0.75])
         spread = min(draws.std(), (three_quarters - quarter) / 1.34) or draws.std()
-        if spread == 0:
+        if np.ptp(draws) == 0:
             return Kernel(draws[:1], np.array([np.inf]))
         bandwidth = 0.9 * spread * draws.size**-0.2
         low = max(draws.min(), quarter - FARTHEST * spread) - REACH * bandwidth
