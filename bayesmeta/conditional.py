@@ -1,7 +1,8 @@
-"""Coefficients given tau: the kernel applied to a `Problem`, in the user's coefficients."""
+"""Coefficients given tau, and the posterior density of tau: the kernel applied to a `Problem`."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,6 +39,7 @@ class Prepared(NamedTuple):
     """Priors of the coefficients of the centred design."""
 
 
+@lru_cache(maxsize=64)
 def prepare(problem: Problem) -> Prepared:
     """Return the problem in the form that the kernel takes; priors that are not normal count as flat."""
     pairs = [
@@ -47,9 +49,11 @@ def prepare(problem: Problem) -> Prepared:
     return Prepared(gaussian_data(problem.y, problem.v, problem.X_prior), NormalPrior(mean, sd**-2.0))
 
 
-def given_tau(problem: Problem, tau: Floats, prepared: Prepared | None = None) -> Conditional:
+def given_tau(problem: Problem, tau: Floats) -> Conditional:
     """Return the posterior of the coefficients given tau, shape (m,)."""
-    known = prepare(problem) if prepared is None else prepared
+    known = prepare(problem)
     solved: Profile = profile(known.data, tau * tau, prior=known.prior)
+    if not problem.shift.any():
+        return Conditional(solved.beta, solved.cov, solved.tau2, solved.log_marginal)
     T = problem.transform
     return Conditional(solved.beta @ T.T, T @ solved.cov @ T.T, solved.tau2, solved.log_marginal)

@@ -14,24 +14,29 @@ Graph Stat 26:217-222. doi:10.1080/10618600.2016.1276840
 
 from __future__ import annotations
 
-from math import asinh, inf, log
+from functools import cache
+from math import ceil, inf
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bayesmeta.conditional import Conditional, Prepared, given_tau, prepare
+from bayesmeta.conditional import Conditional, given_tau, prepare
 from bayesmeta.errors import ModelError, NumericalError
 from bayesmeta.priors import Fixed, Flat, Normal
+from bayesmeta.priors.adaptive import Product
 from bayesmeta.properness import require_proper, tau_moments, whole_moments
-from bayesmeta.quadrature import ORDER, Panels, interval_of_mass, panels
+from bayesmeta.quadrature import DEPTH, ORDER, Panels, interval_of_mass, panels
 from bayesmeta.results.heterogeneity import PointMass, Substitution, TauDensity
 from bayesmeta.results.nodes import Nodes
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
+    from bayesmeta.priors import Prior
     from bayesmeta.problem import Problem
 
-FIRST_PANELS = 3
+LONGEST_PANEL = 2.0
+"""Length in u that a panel starts with: the singularities of the likelihood are pi/2 away."""
+FEWEST_PANELS = 3
 MOST_PANELS = 2**16 // ORDER
 GOAL = 1e-11
 """Difference between two node sets at which the doubling stops, in log evidence and in sds."""
@@ -39,6 +44,14 @@ LIMIT = 1e-8
 """Difference above which there is no answer."""
 LARGEST_U = 330.0
 """Beyond this tau^2 overflows."""
+SEED_STEP = 0.75
+"""Distance in u of the points from which the search for the posterior starts."""
+UNSETTLED = (
+    "the integral over tau did not settle with {nodes} nodes; is the prior of tau extremely narrow or "
+    "discontinuous?"
+)
+PRIOR_POINTS = np.array([1e-6, 1e-3, 0.05, 0.25, 0.5, 0.75, 0.95, 0.999, 1 - 1e-6])
+"""Probabilities of the quantiles of the prior from which it starts, too."""
 
 
 def why_not(problem: Problem) -> str:
@@ -73,30 +86,31 @@ def integrate(problem: Problem) -> Nodes:
     integrand = _integrand(problem)
     if isinstance(problem.priors.tau_density, Fixed):
         return _at_one_tau(integrand, problem.priors.tau_density.value)
-    interval = interval_of_mass(integrand.log_reach, *_search_limits(problem, integrand))
-    return _doubled(problem, integrand, interval)
+    return _doubled(integrand, _interval(integrand))
 
 
 class _Integrand(NamedTuple):
     """Log of the posterior density of u, up to its constant, and what it is made of."""
 
     problem: Problem
-    prepared: Prepared
     substitution: Substitution
-    reach: int
-    """Order of the highest moment of tau that the interval must hold."""
+    moments: int
+    """Order of the highest moment of tau that exists."""
+    unbounded: bool
+    """Whether the density of tau has no bound at 0."""
 
     def conditional(self, tau: Floats) -> Conditional:
-        return given_tau(self.problem, tau, self.prepared)
+        return given_tau(self.problem, tau)
 
     def log_density(self, u: Floats, tau: Floats, known: Conditional) -> Floats:
         log_prior = self.problem.priors.tau_density.logpdf(tau)
         return known.log_marginal + log_prior + self.substitution.log_derivative(u)
 
     def log_reach(self, u: Floats) -> Floats:
-        """Return the log integrand of the highest moment, which is the last to vanish."""
+        """Return the log integrand of the highest moment in use, which is the last to vanish."""
         tau = self.substitution.tau(u)
-        growth = 0.5 * self.reach * np.log1p((tau / self.substitution.scale) ** 2)
+        order = max(0, min(4, self.moments))
+        growth = 0.5 * order * np.log1p((tau / self.substitution.scale) ** 2)
         return self.log_density(u, tau, self.conditional(tau)) + growth
 
 
@@ -104,69 +118,175 @@ def _integrand(problem: Problem) -> _Integrand:
     density = problem.priors.tau_density
     smallest = float(np.sqrt(problem.v.min()))
     scale = min(smallest, density.typical) if density.typical > 0 else smallest
-    return _Integrand(
-        problem=problem,
-        prepared=prepare(problem),
-        substitution=Substitution(scale, logarithmic=not density.regular),
-        reach=max(0, min(4, whole_moments(tau_moments(problem)))),
-    )
+    substitution = Substitution(scale, logarithmic=not density.regular)
+    return _Integrand(problem, substitution, whole_moments(tau_moments(problem)), _unbounded(density))
 
 
-def _search_limits(problem: Problem, integrand: _Integrand) -> tuple[float, float]:
-    """Return limits of u between which all of the integrand is."""
-    low, high = problem.priors.tau_density.support
-    scale, logarithmic = integrand.substitution
-    if logarithmic:
-        first = log(low / scale) if low > 0 else -LARGEST_U
-        return first, min(log(high / scale), LARGEST_U) if high < inf else LARGEST_U
-    return asinh(low / scale), min(asinh(high / scale), LARGEST_U) if high < inf else LARGEST_U
+def _unbounded(prior: Prior) -> bool:
+    """Return whether the density of a prior rises without bound towards 0, like a negative power."""
+    if prior.regular or prior.support[0] > 0:
+        return False
+    lower, upper = prior.logpdf(np.array([1e-200, 1e-100]))
+    return bool(lower - upper > 1.0)
 
 
-def _doubled(problem: Problem, integrand: _Integrand, interval: tuple[float, float]) -> Nodes:
-    """Return the nodes of the first rule that agrees with the one of half its panels."""
-    n = FIRST_PANELS
-    coarse = _evaluate(problem, integrand, panels(np.linspace(*interval, n + 1)))
-    while True:
-        n *= 2
-        fine = _evaluate(problem, integrand, panels(np.linspace(*interval, n + 1)))
-        error = difference(coarse, fine)
-        if error <= GOAL or 2 * n > MOST_PANELS:
-            break
-        coarse = fine
-    if not error <= LIMIT:
+def _interval(integrand: _Integrand) -> tuple[float, float]:
+    """Return limits of u between which all of the posterior is.
+
+    Raises
+    ------
+    NumericalError
+        If the posterior reaches beyond the largest numbers.
+    """
+    seeds = _seeds(integrand)
+    low, high = interval_of_mass(integrand.log_reach, seeds)
+    if high >= LARGEST_U and _still_high(integrand, low, high):
         raise NumericalError(
-            f"the integral over tau did not settle: {16 * n} nodes differ from {8 * n} by {error:.1g}; "
-            "is the prior of tau extremely narrow or discontinuous?"
+            f"the posterior of tau reaches beyond {integrand.substitution.tau(np.array(high)):.0e}: its tail "
+            "falls too slowly; use a prior of tau with a lighter tail, such as HalfNormal or HalfCauchy"
         )
-    return fine._replace(error=error)
+    return low, high
+
+
+def _still_high(integrand: _Integrand, low: float, high: float) -> bool:
+    ends = integrand.log_reach(np.append(np.linspace(low, high, 200), high))
+    return bool(ends[-1] > ends.max() - DEPTH)
+
+
+def _seeds(integrand: _Integrand) -> Floats:
+    """Return points of u in increasing order, dense where the likelihood or the prior can have features."""
+    first, last = _search_limits(integrand)
+    problem, substitution = integrand.problem, integrand.substitution
+    prepared = prepare(problem)
+    largest = max(float(np.sqrt(problem.v.max())), float(np.abs(prepared.data.residual).max()))
+    smallest = float(np.sqrt(problem.v.min()))
+    ends = substitution.u(np.array([1e-2 * smallest, 1e2 * largest]))
+    middle = np.arange(min(max(ends[0], first), last), min(max(ends[1], first), last), SEED_STEP)
+    outside = np.concatenate([ends[0] - 2.0 ** np.arange(-1, 10), ends[1] + 2.0 ** np.arange(-1, 10)])
+    points = np.concatenate([[first, last], middle, outside, _prior_points(integrand)])
+    return np.unique(points[(points >= first) & (points <= last)])
+
+
+def _prior_points(integrand: _Integrand) -> Floats:
+    prior = integrand.problem.priors.tau_density
+    if not prior.proper or isinstance(prior, Product):
+        return np.array([])
+    u = integrand.substitution.u(prior.quantile(PRIOR_POINTS))
+    return np.asarray(u[np.isfinite(u)])
+
+
+def _search_limits(integrand: _Integrand) -> tuple[float, float]:
+    """Return limits of u between which all of the integrand is."""
+    low, high = integrand.problem.priors.tau_density.support
+    substitution = integrand.substitution
+    first = float(substitution.u(np.array(low))) if low > 0 or not substitution.logarithmic else -LARGEST_U
+    return first, min(float(substitution.u(np.array(high))), LARGEST_U) if high < inf else LARGEST_U
+
+
+def _doubled(integrand: _Integrand, interval: tuple[float, float]) -> Nodes:
+    """Return the nodes of the first rule that agrees with the one of twice its panels."""
+    n = max(FEWEST_PANELS, ceil((interval[1] - interval[0]) / LONGEST_PANEL))
+    coarse = evaluate(integrand, panels(np.linspace(*interval, n + 1)))
+    while True:
+        fine = _finer(coarse)
+        error = difference(coarse, fine)
+        if error <= GOAL or 4 * n > MOST_PANELS:
+            break
+        n, coarse = 2 * n, fine
+    if not error <= LIMIT:
+        raise NumericalError(UNSETTLED.format(nodes=2 * n * ORDER))
+    tau = _interpolable(_density(coarse), _density(fine))
+    return coarse._replace(tau=tau, log_evidence=fine.log_evidence, error=error)
+
+
+def refined(integrand: _Integrand, nodes: Nodes) -> Nodes:
+    """Return the posterior on twice the panels.
+
+    Raises
+    ------
+    NumericalError
+        If that takes more than 2^16 nodes.
+    """
+    edges = _density(nodes).rule.edges
+    n = 2 * (edges.size - 1)
+    if n > MOST_PANELS:
+        raise NumericalError(UNSETTLED.format(nodes=n * ORDER // 2))
+    return evaluate(integrand, panels(np.linspace(edges[0], edges[-1], n + 1)))
+
+
+def _interpolable(coarse: TauDensity, fine: TauDensity) -> TauDensity:
+    """Return tau on panels so short that polynomials through their nodes agree with those of half the length.
+
+    Interpolating takes shorter panels than integrating, whose error is the square of it.
+    """
+    while np.abs(coarse.panels.density(fine.rule.x) - fine.f).max() > GOAL * fine.f.max():
+        assert fine.finer is not None  # noqa: S101 - every density that is integrated has one
+        coarse, fine = fine, fine.finer()
+    return coarse
+
+
+def _finer(nodes: Nodes) -> Nodes:
+    assert nodes.finer is not None  # noqa: S101 - only where tau is known there is none
+    return nodes.finer()
+
+
+def _density(nodes: Nodes) -> TauDensity:
+    assert isinstance(nodes.tau, TauDensity)  # noqa: S101 - tau is integrated
+    return nodes.tau
 
 
 def difference(coarse: Nodes, fine: Nodes) -> float:
     """Return the largest difference of two node sets, in log evidence and in standard deviations.
 
-    Compared are the log evidence, mean and spread of each coefficient, and the distribution function of tau
-    at the edges of the coarser panels.
+    Compared are the log evidence, mean and spread of each coefficient within the middle of the posterior of
+    tau, and the distribution function of tau at the edges of the coarser panels.
     """
-    spread = np.sqrt(fine.weights @ np.diagonal(fine.cov, axis1=1, axis2=2))
-    shift = np.abs(coarse.weights @ (coarse.beta - fine.beta[0]) - fine.weights @ (fine.beta - fine.beta[0]))
-    width = np.abs(np.sqrt(coarse.weights @ np.diagonal(coarse.cov, axis1=1, axis2=2)) / spread - 1)
-    parts = [np.abs([coarse.log_evidence - fine.log_evidence]), shift / spread, width]
+    parts = [abs(coarse.log_evidence - fine.log_evidence), *_shifts(coarse, fine)]
     if isinstance(coarse.tau, TauDensity) and isinstance(fine.tau, TauDensity):
-        inner = coarse.tau.substitution.tau(coarse.tau.rule.edges[1:-1])
-        parts.append(np.abs(coarse.tau.cdf(inner) - fine.tau.cdf(inner))[:, 0])
-    return float(np.concatenate(parts).max())
+        inner = coarse.tau.rule.edges[1:-1]
+        parts += [np.abs(coarse.tau.panels.below[1:-1] - fine.tau.panels.cdf(inner)).max(initial=0.0)]
+    return float(max(parts))
 
 
-def _evaluate(problem: Problem, integrand: _Integrand, rule: Panels) -> Nodes:
+def _shifts(coarse: Nodes, fine: Nodes) -> tuple[float, float]:
+    """Return the differences of means and of spreads; the spreads of heavy tails are bounded."""
+    centre = fine.beta[int(fine.weights.argmax())]
+    width = np.sqrt(np.diagonal(fine.cov[int(fine.weights.argmax())]))
+
+    def moments(nodes: Nodes) -> tuple[Floats, Floats]:
+        z = (nodes.beta - centre) / width
+        spread = np.diagonal(nodes.cov, axis1=1, axis2=2) / width**2
+        damping = 1 / (1 + z * z + spread)
+        return nodes.weights @ (z * damping), nodes.weights @ ((z * z + spread) * damping)
+
+    (mean, spread), (other_mean, other_spread) = moments(coarse), moments(fine)
+    return float(np.abs(mean - other_mean).max()), float(np.abs(spread - other_spread).max())
+
+
+def evaluate(integrand: _Integrand, rule: Panels) -> Nodes:
+    """Return the posterior on the nodes of a rule, and how to get it on twice the panels."""
     tau = integrand.substitution.tau(rule.x)
     known = integrand.conditional(tau)
     log_f = integrand.log_density(rule.x, tau, known)
     peak = float(log_f.max())
     f = np.exp(log_f - peak)
     total = float(f @ rule.weights)
-    moments = whole_moments(tau_moments(problem))
-    distribution = TauDensity(integrand.substitution, rule, f / total, moments=moments)
-    return _nodes(known, distribution, distribution.weights, peak + log(total))
+
+    @cache
+    def finer() -> Nodes:
+        return refined(integrand, nodes)
+
+    distribution = TauDensity(
+        integrand.substitution,
+        rule,
+        f / total,
+        moments=integrand.moments,
+        finer=lambda: _density(finer()),
+        unbounded=integrand.unbounded,
+    )
+    log_evidence = peak + float(np.log(total))
+    nodes = _nodes(known, distribution, distribution.weights, log_evidence)._replace(finer=finer)
+    return nodes
 
 
 def _at_one_tau(integrand: _Integrand, tau: float) -> Nodes:

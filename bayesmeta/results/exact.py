@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
 
-from bayesmeta.conditional import given_tau
+from bayesmeta.conditional import given_tau, prepare
 from bayesmeta.errors import AnalysisError
-from bayesmeta.properness import flat_coefficients, tau_moments, whole_moments
+from bayesmeta.priors import Flat
+from bayesmeta.properness import tau_moments, whole_moments
 from bayesmeta.quadrature import panel_density
 from bayesmeta.results.draws import Draws
 from bayesmeta.results.heterogeneity import PointMass, Transformed
@@ -26,7 +27,9 @@ from bayesmeta.results.posterior import (
 )
 
 if TYPE_CHECKING:
-    from bayesmeta.arrays import Floats
+    from collections.abc import Callable
+
+    from bayesmeta.arrays import Floats, Ints
     from bayesmeta.problem import Problem
     from bayesmeta.results.expression import Statement
     from bayesmeta.results.heterogeneity import Scale
@@ -60,16 +63,37 @@ class ExactPosterior:
         return self.nodes.log_evidence
 
     @cached_property
-    def _orders(self) -> tuple[int, int]:
-        """Moments of coefficients, and of effects in new studies, that exist."""
-        of_tau = min(2, whole_moments(tau_moments(self.problem)))
-        return (2 if flat_coefficients(self.problem) == 0 else of_tau), of_tau
+    def finer(self) -> ExactPosterior | None:
+        """The posterior on twice the panels, against which answers are checked; None where tau is known."""
+        return None if self.nodes.finer is None else ExactPosterior(self.problem, self.nodes.finer())
+
+    @cached_property
+    def _of_tau(self) -> int:
+        """Moments of an effect whose spread grows with tau that exist, at most 3."""
+        return min(3, whole_moments(tau_moments(self.problem)))
+
+    def _moments(self, rows: Floats) -> Ints:
+        """Return the moments, at most 3, that exist of mean effects at rows (n, p) of a design matrix."""
+        flat = np.array([isinstance(prior, Flat) for prior in self.problem.priors.beta])
+        unbounded = ((rows @ self.problem.transform != 0) & flat).any(axis=1)
+        return np.where(unbounded, self._of_tau, 3)
+
+    def _checked(self, part: Callable[[ExactPosterior], NormalMixture]) -> Callable[[], NormalMixture] | None:
+        """Return how to get a mixture on twice the panels."""
+
+        def on_twice_the_panels() -> NormalMixture:
+            assert self.finer is not None  # noqa: S101 - checked below
+            return part(self.finer)
+
+        return None if self.nodes.finer is None else cache(on_twice_the_panels)
 
     @cached_property
     def coefficients(self) -> NormalMixture:
         """The p coefficients."""
         sds = np.sqrt(np.diagonal(self.nodes.cov, axis1=1, axis2=2))
-        return NormalMixture(self.nodes.weights, self.nodes.beta, sds, self._orders[0])
+        moments = self._moments(np.eye(self.problem.p))
+        check = self._checked(lambda finer: finer.coefficients)
+        return NormalMixture(self.nodes.weights, self.nodes.beta, sds, moments, check)
 
     @property
     def tau(self) -> Distribution:
@@ -82,9 +106,10 @@ class ExactPosterior:
         X, v, tau2 = self.problem.X, self.problem.v, self.nodes.tau2[:, None]
         pooling = v / (v + tau2)
         fitted = self.nodes.beta @ X.T
-        uncertainty = np.einsum("kp,mpq,kq->mk", X, self.nodes.cov, X)
         means = fitted + (1 - pooling) * (self.problem.y - fitted)
-        return NormalMixture(self.nodes.weights, means, np.sqrt(pooling * tau2 + pooling**2 * uncertainty))
+        sds = np.sqrt(pooling * tau2 + pooling**2 * _variances(X, self.nodes.cov))
+        check = self._checked(lambda finer: finer.theta)
+        return NormalMixture(self.nodes.weights, means, sds, finer=check)
 
     def of_tau(self, scale: Scale) -> Distribution:
         """Return the distribution of an increasing function of tau."""
@@ -92,17 +117,30 @@ class ExactPosterior:
 
     def at(self, rows: Floats, *, new_study: bool) -> NormalMixture:
         """Return mean effects, or effects in new studies, at rows (n, p) of a design matrix."""
-        variance = np.einsum("np,mpq,nq->mn", rows, self.nodes.cov, rows)
+        variance = _variances(rows, self.nodes.cov)
         if new_study:
             variance = variance + self.nodes.tau2[:, None]
-        order = self._orders[1] if new_study else self._orders[0]
-        return NormalMixture(self.nodes.weights, self.nodes.beta @ rows.T, np.sqrt(variance), order)
+        moments = self._of_tau if new_study else self._moments(rows)
+        check = self._checked(lambda finer: finer.at(rows, new_study=new_study))
+        return NormalMixture(self.nodes.weights, self.nodes.beta @ rows.T, np.sqrt(variance), moments, check)
 
     def shares(self) -> tuple[Floats, Floats]:
         """Return the (k,) mean weights in percent and the (k,) mean pooling."""
-        precision = 1 / (self.problem.v + self.nodes.tau2[:, None])
-        weights = 100 * precision / precision.sum(axis=1, keepdims=True)
-        return self.nodes.weights @ weights, self.nodes.weights @ (self.problem.v * precision)
+        nodes = self.nodes if self.nodes.finer is None else self.nodes.finer()
+        precision = 1 / (self.problem.v + nodes.tau2[:, None])
+        weights = nodes.weights @ (precision / precision.sum(axis=1, keepdims=True))
+        return 100 * weights, nodes.weights @ (self.problem.v * precision)
+
+    def pull(self) -> Floats:
+        """Return the (k + 1,) mean weights in percent of the studies and, last, of the prior mean of mu.
+
+        Without moderators; the last is 0 under a flat prior.
+        """
+        nodes = self.nodes if self.nodes.finer is None else self.nodes.finer()
+        own = prepare(self.problem).prior.precision
+        precision = 1 / (self.problem.v + nodes.tau2[:, None])
+        precision = np.column_stack([precision, np.broadcast_to(own[:1], (precision.shape[0], 1))])
+        return 100 * nodes.weights @ (precision / precision.sum(axis=1, keepdims=True))
 
     def probability(self, statement: Statement) -> float:
         """Return the probability of a statement.
@@ -206,6 +244,13 @@ class ExactPosterior:
         if isinstance(self.nodes.tau, PointMass):
             return np.full(n, self.nodes.tau.value)
         return self.nodes.tau.sample(n, rng)[:, 0]
+
+
+def _variances(rows: Floats, cov: Floats) -> Floats:
+    """Return the (m, n) variances of rows (n, p) of a design matrix times coefficients."""
+    if rows.shape[1] == 1:
+        return np.asarray(cov[:, 0] * rows[:, 0] ** 2)
+    return np.asarray(((rows @ cov) * rows).sum(axis=2))
 
 
 def _between(cuts: Floats, first: float) -> Floats:

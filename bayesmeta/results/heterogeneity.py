@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bayesmeta.arrays import readonly
 from bayesmeta.quadrature import PanelDensity, Panels, panel_density
+from bayesmeta.results.certificate import LIMIT, agree, beyond
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bayesmeta.arrays import Floats
+
+
+LEVEL = 1e-13
+"""Relative difference of two heights of a density that counts as none."""
 
 
 class Substitution(NamedTuple):
@@ -63,14 +69,21 @@ class TauDensity:
         Density of u at the nodes; it integrates to 1.
     moments : float
         Moments of tau of an order up to this number exist.
+    finer : callable, optional
+        Returns the same on twice the panels, against which every answer is checked.
+    unbounded : bool
+        Whether the density of tau has no bound at 0.
     """
 
     substitution: Substitution
     rule: Panels
     f: Floats
     moments: float = inf
+    finer: Callable[[], TauDensity] | None = None
+    unbounded: bool = False
 
     size = 1
+    lowest = 0.0
 
     @cached_property
     def tau(self) -> Floats:
@@ -84,8 +97,14 @@ class TauDensity:
         return np.asarray(mass / mass.sum())
 
     @cached_property
-    def _panels(self) -> PanelDensity:
+    def panels(self) -> PanelDensity:
+        """Density of u between the nodes."""
         return panel_density(self.rule, self.f)
+
+    @cached_property
+    def _found(self) -> dict[bytes, Floats]:
+        """Quantiles that were asked for before; tau2, I2 and H2 ask for the same."""
+        return {}
 
     def select(self, index: int) -> TauDensity:  # noqa: ARG002 - there is one quantity
         """Return the distribution itself."""
@@ -93,7 +112,14 @@ class TauDensity:
 
     def expectation(self, g: Callable[[Floats], Floats]) -> float:
         """Return the mean of a function of tau; the caller knows that it exists."""
-        return float(self.weights @ g(self.tau))
+        value = float(self.weights @ g(self.tau))
+        if self.finer is None:
+            return value
+        finer = self.finer()
+        values = g(finer.tau)
+        other = float(finer.weights @ values)
+        size = float(finer.weights @ np.abs(values))
+        return other if abs(value - other) <= LIMIT * size else finer.expectation(g)
 
     def mean(self) -> Floats:
         """Return the (1,) mean, NaN where it does not exist."""
@@ -101,52 +127,100 @@ class TauDensity:
 
     def sd(self) -> Floats:
         """Return the (1,) standard deviation, NaN where it does not exist."""
-        if self.moments < 2:
+        return np.sqrt([central_moment(self, np.asarray, 2) if self.moments >= 2 else nan])
+
+    def skewness(self) -> Floats:
+        """Return the (1,) skewness, NaN where it does not exist."""
+        if self.moments < 3:
             return np.array([nan])
-        centre = self.expectation(np.asarray)
-        return np.array([self.expectation(lambda tau: (tau - centre) ** 2) ** 0.5])
+        return np.array([central_moment(self, np.asarray, 3) / central_moment(self, np.asarray, 2) ** 1.5])
 
     def density(self, x: Floats) -> Floats:
-        """Return the (n, 1) densities at `x`, shape (n,)."""
+        """Return the (n, 1) densities at `x`, shape (n,) or (n, 1)."""
         x = np.asarray(x, dtype=np.float64).reshape(-1)
         u = self.substitution.u(np.maximum(x, 0.0))
         u = np.where(np.isfinite(u), u, self.rule.edges[0] - 1)
-        value = self._panels.density(u) * np.exp(-self.substitution.log_derivative(u))
+        value = self.panels.density(u) * np.exp(-self.substitution.log_derivative(u))
         return np.where(x >= 0, value, 0.0)[:, None]
 
     def cdf(self, x: Floats) -> Floats:
         """Return the (n, 1) probabilities below `x`, shape (n,)."""
         u = self.substitution.u(np.maximum(np.asarray(x, dtype=np.float64).reshape(-1), 0.0))
-        return self._panels.cdf(u)[:, None]
+        return self._cdf(u)[:, None]
+
+    def _cdf(self, u: Floats) -> Floats:
+        value = self.panels.cdf(u)
+        if self.finer is None:
+            return value
+        finer = self.finer()
+        other = finer.panels.cdf(u)
+        return other if agree(value - other) else finer._cdf(u)
 
     def quantile(self, p: Floats) -> Floats:
-        """Return the (n, 1) points below which the probabilities are `p`, shape (n,)."""
-        return self.substitution.tau(self._panels.quantile(np.asarray(p, dtype=np.float64)))[:, None]
+        """Return the (n, 1) points below which the probabilities are `p`, shape (n,) or (n, 1)."""
+        p = np.asarray(p, dtype=np.float64).reshape(-1)
+        key = p.tobytes()
+        if key not in self._found:
+            self._found[key] = readonly(self.substitution.tau(self._quantile_of_u(p))[:, None])
+        return self._found[key]
+
+    def _quantile_of_u(self, p: Floats) -> Floats:
+        u = self.panels.quantile(p)
+        if self.finer is None:
+            return u
+        finer, wanted = self.finer(), np.minimum(p, 1 - p)
+        other = np.where(p > 0.5, finer.panels.survival(u), finer.panels.cdf(u))
+        gap = beyond(other - wanted, u * finer.panels.density(u))
+        return u if agree(gap / wanted) else finer._quantile_of_u(p)
 
     def mode(self) -> Floats:
-        """Return the (1,) highest point of the density of tau."""
-        edges = np.unique(np.concatenate([self.rule.edges, self.rule.x]))
-        height = self._panels.density(edges) * np.exp(-self.substitution.log_derivative(edges))
+        """Return the (1,) highest point of the density of tau; 0 where it is unbounded there."""
+        x, edges = self.rule.x, self.rule.edges
+        if self.unbounded:
+            return np.zeros(1)
+        height = np.log(np.maximum(self.f, np.finfo(float).tiny)) - self.substitution.log_derivative(x)
         best = int(height.argmax())
-        low, high = edges[max(best - 1, 0)], edges[min(best + 1, edges.size - 1)]
+        low, high = (
+            (edges[0] if best == 0 else x[best - 1]),
+            (x[best + 1] if best + 1 < x.size else edges[-1]),
+        )
         if best == 0 and self._rise(low) <= 0:
-            return self.substitution.tau(edges[:1])
+            tau = self.substitution.tau(edges[:1])
+            return np.where(tau < tau_floor(self), 0.0, tau)
         for _ in range(80):
             middle = (low + high) / 2
             low, high = (middle, high) if self._rise(middle) > 0 else (low, middle)
             if high - low <= 1e-15 * abs(high):
                 break
-        return self.substitution.tau(np.array([(low + high) / 2]))
+        top = (low + high) / 2
+        return self.substitution.tau(np.array([edges[0] if best == 0 and self._level(top) else top]))
+
+    def _level(self, u: float) -> bool:
+        """Return whether the density of tau rises less than rounding errors from its beginning to u."""
+        ends = np.array([self.rule.edges[0], u])
+        height = self.panels.density(ends) * np.exp(-self.substitution.log_derivative(ends))
+        return bool(height[0] >= height[1] * (1 - LEVEL))
 
     def _rise(self, u: float) -> float:
         """Return a number with the sign of the derivative of the density of tau."""
         point = np.array([u])
         bend = self.substitution.bend(point)
-        return float((self._panels.slope(point) - self._panels.density(point) * bend)[0])
+        return float((self.panels.slope(point) - self.panels.density(point) * bend)[0])
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
         """Return (n, 1) independent draws."""
         return self.quantile(rng.random(n))
+
+
+def central_moment(density: TauDensity, g: Callable[[Floats], Floats], order: int) -> float:
+    """Return a central moment of a function of tau; the caller knows that it exists."""
+    centre = float(density.weights @ g(density.tau))
+    return density.expectation(lambda tau: (g(tau) - centre) ** order)
+
+
+def tau_floor(density: TauDensity) -> float:
+    """Return the tau below which a density that is integrated over log tau counts as at 0."""
+    return 1e-15 * density.substitution.scale if density.substitution.logarithmic else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,6 +228,11 @@ class PointMass:
     """All the probability at one value."""
 
     value: float
+
+    @property
+    def lowest(self) -> float:
+        """Where the distribution begins."""
+        return self.value
 
     @property
     def size(self) -> int:
@@ -173,6 +252,10 @@ class PointMass:
     def sd(self) -> Floats:
         """Return (1,) zero."""
         return np.array([0.0])
+
+    def skewness(self) -> Floats:
+        """Return (1,) NaN: nothing varies."""
+        return np.array([nan])
 
     def density(self, x: Floats) -> Floats:
         """Return (n, 1) infinity at the value, 0 elsewhere."""
@@ -218,8 +301,8 @@ def inconsistency(typical_v: float) -> Scale:
     """
     return Scale(
         lambda tau: 100 * tau**2 / (tau**2 + typical_v),
-        lambda i2: np.sqrt(typical_v * i2 / np.maximum(100 - i2, np.finfo(float).tiny)),
-        lambda tau: 200 * tau * typical_v / (tau**2 + typical_v) ** 2,
+        lambda i2: np.sqrt(typical_v * i2) / np.sqrt(np.maximum(100 - i2, 1e-200)),
+        lambda tau: 200 * (tau / (tau**2 + typical_v)) * (typical_v / (tau**2 + typical_v)),
         0,
     )
 
@@ -240,6 +323,11 @@ class Transformed:
 
     base: TauDensity | PointMass
     scale: Scale
+
+    @property
+    def lowest(self) -> float:
+        """Where the distribution begins."""
+        return float(self.scale.forward(np.zeros(1))[0])
 
     @property
     def size(self) -> int:
@@ -265,10 +353,17 @@ class Transformed:
         centre = self._moment(1, self.scale.forward)
         return np.sqrt([self._moment(2, lambda tau: (self.scale.forward(tau) - centre) ** 2)])
 
+    def skewness(self) -> Floats:
+        """Return the (1,) skewness, NaN where it does not exist."""
+        centre = self._moment(1, self.scale.forward)
+        third = self._moment(3, lambda tau: (self.scale.forward(tau) - centre) ** 3)
+        with np.errstate(invalid="ignore"):
+            return third / self.sd() ** 3
+
     def density(self, x: Floats) -> Floats:
         """Return the (n, 1) densities at `x`, shape (n,)."""
         tau = self.scale.backward(np.asarray(x, dtype=np.float64).reshape(-1))
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return self.base.density(tau) / self.scale.derivative(tau)[:, None]
 
     def cdf(self, x: Floats) -> Floats:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, overload
 import numpy as np
 
 from bayesmeta.errors import AnalysisError, suggest
+from bayesmeta.results.empirical import Empirical
+from bayesmeta.results.shortest import FARTHEST, shortest
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -17,10 +19,6 @@ if TYPE_CHECKING:
 type IntervalKind = Literal["eti", "hdi"]
 
 KINDS = ("eti", "hdi")
-SCAN = 65
-GOLDEN = (5**0.5 - 1) / 2
-FARTHEST = 1e-12
-"""Smallest tail probability that an interval may leave out on one side."""
 
 
 class Distribution(Protocol):
@@ -38,6 +36,9 @@ class Distribution(Protocol):
 
     def sd(self) -> Floats:
         """Return the (q,) standard deviations; NaN where they do not exist."""
+
+    def skewness(self) -> Floats:
+        """Return the (q,) skewnesses; NaN where they do not exist."""
 
     def mode(self) -> Floats:
         """Return the (q,) modes."""
@@ -104,6 +105,11 @@ class Marginal:
         return float(self.distribution.sd()[0])
 
     @property
+    def skewness(self) -> float:
+        """Third standardised moment, NaN where it does not exist."""
+        return float(self.distribution.skewness()[0])
+
+    @property
     def mode(self) -> float:
         """Highest point of the density."""
         return float(self.distribution.mode()[0])
@@ -120,8 +126,10 @@ class Marginal:
     def quantile(self, p: ArrayLike) -> float | Floats:
         """Return the value below which the probability is `p`; an array for an array."""
         probabilities = np.asarray(p, dtype=np.float64)
-        if np.any((probabilities <= 0) | (probabilities >= 1)):
+        if not np.all((probabilities > 0) & (probabilities < 1)):
             raise AnalysisError(f"a probability must be between 0 and 1; got {p!s}")
+        if np.any(np.minimum(probabilities, 1 - probabilities) < FARTHEST):
+            raise AnalysisError(f"quantiles are exact for probabilities from 1e-12 to 1 - 1e-12; got {p!s}")
         return _like(probabilities, self.distribution.quantile(probabilities.reshape(-1)))
 
     @overload
@@ -176,29 +184,16 @@ def bounds(distribution: Distribution, prob: float, kind: str) -> tuple[Floats, 
     if kind == "eti":
         lower, upper = distribution.quantile(np.array([(1 - prob) / 2, (1 + prob) / 2]))
         return lower, upper
-    pairs = np.array([_shortest(distribution.select(j), prob) for j in range(distribution.size)])
-    return pairs[:, 0], pairs[:, 1]
+    if isinstance(distribution, Empirical):
+        pairs = np.array([_shortest_of_draws(distribution.select(j), prob) for j in range(distribution.size)])
+        return pairs[:, 0], pairs[:, 1]
+    return shortest(distribution, prob)
 
 
-def _shortest(distribution: Distribution, prob: float) -> tuple[float, float]:
-    """Return the shortest interval: the tail probability left out below is scanned, then refined."""
-
-    def ends(below: Floats) -> Floats:
-        p = np.clip(np.concatenate([below, below + prob]), FARTHEST, 1 - FARTHEST)
-        return distribution.quantile(p)[:, 0].reshape(2, -1)
-
-    def width(below: float) -> float:
-        lower, upper = ends(np.array([below]))
-        return float((upper - lower)[0])
-
-    grid = np.linspace(0.0, 1 - prob, SCAN)
-    lower, upper = ends(grid)
-    best = int((upper - lower).argmin())
-    low, high = grid[max(best - 1, 0)], grid[min(best + 1, SCAN - 1)]
-    for _ in range(50):
-        inner, outer = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-        low, high = (low, outer) if width(inner) < width(outer) else (inner, high)
-    refined = (low + high) / 2
-    chosen = refined if width(refined) <= float((upper - lower)[best]) else float(grid[best])
-    first, last = ends(np.array([chosen]))
-    return float(first[0]), float(last[0])
+def _shortest_of_draws(distribution: Empirical, prob: float) -> tuple[float, float]:
+    """Return the shortest interval that holds the fraction `prob` of the draws."""
+    ordered = np.sort(distribution.flat[:, 0])
+    held = max(1, int(np.ceil(prob * ordered.size)))
+    widths = ordered[held - 1 :] - ordered[: ordered.size - held + 1]
+    first = int(widths.argmin())
+    return float(ordered[first]), float(ordered[first + held - 1])

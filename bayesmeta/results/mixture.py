@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import nan, pi, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import special
 
 from bayesmeta.errors import NumericalError
+from bayesmeta.results.certificate import agree, beyond
 
 if TYPE_CHECKING:
-    from bayesmeta.arrays import Floats
+    from collections.abc import Callable
+
+    from bayesmeta.arrays import Floats, Ints
 
 STEPS = 100
 SQRT_2PI = sqrt(2 * pi)
+TINY = np.finfo(float).tiny
+CUBIC = 1e-6
+"""Last step of Halley's method, on the scale of the distribution; the error after it is its cube."""
+NEGLIGIBLE = 1e-14
+"""Nodes that together hold less than this part of the smallest probability asked for are left out."""
+MOMENTS = {"_centre": 1, "_spread": 2, "_asymmetry": 3}
+"""Order of each moment."""
+CANDIDATES = 48
+"""Most nodes at whose means the search for the highest point of a density looks."""
+
+
+class _Tail(NamedTuple):
+    """Distribution function of a mixture and its first three derivatives, each (n, q)."""
+
+    cdf: Floats
+    slope: Floats
+    curvature: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,14 +48,17 @@ class NormalMixture:
         Probability of each node; they sum to 1.
     means, sds : (m, q) arrays
         Mean and standard deviation of each quantity at each node.
-    moments : int
-        Highest moment that exists: means are NaN below 1, standard deviations below 2.
+    moments : int or (q,) array of int
+        Highest moment that exists: means are NaN below 1, standard deviations below 2, skewness below 3.
+    finer : callable, optional
+        Returns the same on twice the panels, against which every answer is checked.
     """
 
     weights: Floats
     means: Floats
     sds: Floats
-    moments: int = 2
+    moments: int | Ints = 3
+    finer: Callable[[], NormalMixture] | None = None
 
     @property
     def size(self) -> int:
@@ -45,41 +68,84 @@ class NormalMixture:
     def select(self, index: int) -> NormalMixture:
         """Return the mixture of one quantity alone."""
         part = slice(index, index + 1)
-        return NormalMixture(self.weights, self.means[:, part], self.sds[:, part], self.moments)
+        moments = self.moments if isinstance(self.moments, int) else self.moments[part]
+        finer = self.finer
+        check = None if finer is None else lambda: finer().select(index)
+        return NormalMixture(self.weights, self.means[:, part], self.sds[:, part], moments, check)
 
     def mean(self) -> Floats:
         """Return the (q,) means; NaN where they do not exist."""
-        return self._centre() if self.moments >= 1 else np.full(self.size, nan)
+        return self._where_exists(1, "_centre")
 
     def sd(self) -> Floats:
         """Return the (q,) standard deviations; NaN where they do not exist."""
-        if self.moments < 2:
-            return np.full(self.size, nan)
-        centred = self.means - self._centre()
-        return np.sqrt(self.weights @ (self.sds**2 + centred**2))
+        return self._where_exists(2, "_spread")
+
+    def skewness(self) -> Floats:
+        """Return the (q,) skewnesses; NaN where they do not exist."""
+        return self._where_exists(3, "_asymmetry")
+
+    def _where_exists(self, order: int, moment: str) -> Floats:
+        exists = np.broadcast_to(np.asarray(self.moments) >= order, self.size)
+        value = self._settled(moment) if exists.any() else np.zeros(self.size)
+        return np.where(exists, value, nan)
+
+    def _settled(self, moment: str) -> Floats:
+        value: Floats = getattr(self, moment)()
+        if self.finer is None:
+            return value
+        finer = self.finer()
+        other: Floats = getattr(finer, moment)()
+        size = 1.0 if moment == "_asymmetry" else finer._spread()
+        moved = np.abs(value - other)
+        exists = np.asarray(self.moments) >= MOMENTS[moment]
+        return other if agree(np.where(exists, moved, 0.0), size) else finer._settled(moment)
 
     def _centre(self) -> Floats:
         offset = self.means[0]
         return np.asarray(offset + self.weights @ (self.means - offset))
 
+    def _spread(self) -> Floats:
+        centred = self.means - self._centre()
+        return np.sqrt(self.weights @ (self.sds**2 + centred**2))
+
+    def _asymmetry(self) -> Floats:
+        centred = self.means - self._centre()
+        return np.asarray(self.weights @ (centred**3 + 3 * centred * self.sds**2)) / self._spread() ** 3
+
     def density(self, x: Floats) -> Floats:
         """Return the (n, q) densities at `x`, shape (n,) or (n, q)."""
-        z, sds = self._standardised(x)
-        return np.asarray(np.einsum("m,nmq->nq", self.weights, np.exp(-0.5 * z * z) / (sds * SQRT_2PI)))
+        best = self if self.finer is None else self.finer()
+        z, sds = best._standardised(x)
+        return np.asarray(np.exp(-0.5 * z * z) / (sds * SQRT_2PI) @ best.weights)
 
     def cdf(self, x: Floats) -> Floats:
         """Return the (n, q) probabilities below `x`, shape (n,) or (n, q)."""
+        value = self._below(x)
+        if self.finer is None:
+            return value
+        finer = self.finer()
+        other = finer._below(x)
+        slack = np.abs(np.asarray(x).reshape(other.shape[0], -1)) / np.maximum(self.sds.min(axis=0), TINY)
+        return other if agree(beyond(value - other, slack)) else finer.cdf(x)
+
+    def _below(self, x: Floats) -> Floats:
         z, _ = self._standardised(x)
-        return np.asarray(np.einsum("m,nmq->nq", self.weights, special.ndtr(z)))
+        return np.asarray(special.ndtr(z) @ self.weights)
+
+    def derivatives(self, x: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return distribution function, density and its slope, each (n, q), at `x` (n, q)."""
+        best = self if self.finer is None else self.finer()
+        return best._tail(x, np.ones(x.shape))
 
     def _standardised(self, x: Floats) -> tuple[Floats, Floats]:
         x = np.asarray(x, dtype=np.float64)
         x = x[:, None] if x.ndim == 1 else x
-        sds = np.maximum(self.sds, np.finfo(float).tiny)
-        return (x[:, None, :] - self.means) / sds, sds
+        sds = np.maximum(self.sds.T, TINY)
+        return (x[:, :, None] - self.means.T) / sds, sds
 
     def quantile(self, p: Floats) -> Floats:
-        """Return the (n, q) points below which the probabilities are `p`, shape (n,), each in (0, 1).
+        """Return the (n, q) points below which the probabilities are `p`, shape (n,) or (n, q), in (0, 1).
 
         Raises
         ------
@@ -87,68 +153,109 @@ class NormalMixture:
             If the iteration does not settle.
         """
         p = np.asarray(p, dtype=np.float64)
+        p = np.broadcast_to(p[:, None] if p.ndim == 1 else p, (p.shape[0], self.size))
         lower = np.minimum(p, 1 - p)
-        sign = np.where(p > 0.5, -1.0, 1.0)[:, None]
-        return sign * self._lower_quantile(lower[:, None], sign)
+        sign = np.where(p > 0.5, -1.0, 1.0)
+        smallest = float(lower.min())
+        x = self._used(smallest)._lower_quantile(lower, sign)
+        if self.finer is None:
+            return np.asarray(sign * x)
+        finer = self.finer()
+        tail = finer._used(smallest)._tail(x, sign)
+        if not agree(beyond(tail.cdf - lower, tail.slope * x) / lower):
+            return finer.quantile(p)
+        return np.asarray(sign * (x - (tail.cdf - lower) / tail.slope))
+
+    def _used(self, p: float) -> NormalMixture:
+        """Return the mixture without nodes that no probability of p or more can feel."""
+        order = np.argsort(self.weights)
+        dropped = order[np.cumsum(self.weights[order]) < NEGLIGIBLE * p]
+        kept = np.ones(self.weights.size, dtype=bool)
+        kept[dropped] = False
+        return NormalMixture(self.weights[kept], self.means[kept], self.sds[kept])
 
     def _lower_quantile(self, p: Floats, sign: Floats) -> Floats:
-        """Return quantiles (n, q) of the mixture, mirrored where sign is -1, for p (n, 1) at most 1/2.
+        """Return quantiles (n, q) of the mixture, mirrored where sign is -1, for p (n, q) at most 1/2.
 
         Halley's method on the logarithm of the distribution function, kept in a bracket.
         """
-        means, sds = sign[:, :, None] * self.means, np.maximum(self.sds, np.finfo(float).tiny)
-        reach = special.ndtri(p)[:, :, None] * sds
-        used = self.weights > 0
-        low, high = (means + reach)[:, used].min(axis=1), (means + reach)[:, used].max(axis=1)
-        centre, width = sign * self._typical().means, self._typical().sds
-        x = np.clip(self._start(p, sign), low, high)
-        for _ in range(STEPS):
-            z = (x[:, None, :] - means) / sds
-            cdf = np.einsum("m,nmq->nq", self.weights, special.ndtr(z))
-            pdf = np.exp(-0.5 * z * z) / (sds * SQRT_2PI)
-            slope = np.einsum("m,nmq->nq", self.weights, pdf)
-            curvature = -np.einsum("m,nmq->nq", self.weights, pdf * z / sds)
-            low, high = np.where(cdf < p, x, low), np.where(cdf > p, x, high)
+        centre, width = self._typical()
+        x = sign * centre + special.ndtri(p) * self._robust_spread(centre, width)
+        low, high = np.full(x.shape, -np.inf), np.full(x.shape, np.inf)
+        bracketed = False
+        for step in range(STEPS):
+            tail = self._tail(x, sign)
+            low, high = np.where(tail.cdf < p, x, low), np.where(tail.cdf > p, x, high)
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                proposal = _halley(x, np.log(cdf / p), slope / cdf, curvature / cdf)
+                proposal = _halley(x, np.log(tail.cdf / p), tail.slope / tail.cdf, tail.curvature / tail.cdf)
             inside = (proposal >= low) & (proposal <= high)
-            proposal = np.where(cdf == p, x, np.where(inside, proposal, _middle(low, high, centre, width)))
-            moved = np.abs(proposal - x)
-            x = proposal
-            if np.all(moved <= 1e-14 * np.abs(x) + 1e-15 * width):
+            if not bracketed and (step >= 6 or not inside.all()):
+                low, high = self._bracket(p, sign, low, high)
+                bracketed = True
+            proposal = np.where(
+                tail.cdf == p, x, np.where(inside, proposal, _middle(low, high, sign * centre, width))
+            )
+            moved, x = np.abs(proposal - x), proposal
+            scale = np.minimum(width, p / np.maximum(tail.slope, TINY))
+            if np.all(moved <= np.where(inside, CUBIC, 1e-15) * scale + 1e-15 * np.abs(x)):
                 return x
         raise NumericalError(
             "quantiles of a normal mixture did not converge; the posterior is extremely spread"
         )
 
-    def _typical(self) -> NormalMixture:
-        """Return the one node in the middle of the probability, which no heavy tail can move."""
-        node = int(np.searchsorted(np.cumsum(self.weights), 0.5 * self.weights.sum()))
-        part = slice(min(node, self.weights.size - 1), node + 1)
-        return NormalMixture(np.ones(1), self.means[part], np.maximum(self.sds[part], np.finfo(float).tiny))
+    def _tail(self, x: Floats, sign: Floats) -> _Tail:
+        sds = np.maximum(self.sds.T, TINY)
+        z = (x[:, :, None] - sign[:, :, None] * self.means.T) / sds
+        pdf = np.exp(-0.5 * z * z) / (sds * SQRT_2PI)
+        curvature = -((pdf * z / sds) @ self.weights)
+        return _Tail(special.ndtr(z) @ self.weights, pdf @ self.weights, curvature)
 
-    def _start(self, p: Floats, sign: Floats) -> Floats:
-        typical = self._typical()
-        deviation = np.minimum(np.abs(self.means - typical.means) + self.sds, 10 * typical.sds)
-        spread = np.sqrt(self.weights @ deviation**2)
-        return np.asarray(sign * typical.means + special.ndtri(p) * spread)
+    def _bracket(self, p: Floats, sign: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+        """Return bounds of the quantiles: the lowest and the highest of the nodes."""
+        reach = special.ndtri(p)[:, :, None] * self.sds.T + sign[:, :, None] * self.means.T
+        first, last = reach.min(axis=2), reach.max(axis=2)
+        slack = 1e-12 * (np.abs(first) + np.abs(last)) + TINY
+        return np.maximum(low, first - slack), np.minimum(high, last + slack)
+
+    def _typical(self) -> tuple[Floats, Floats]:
+        """Return mean and sd of the node in the middle of the probability, which no heavy tail can move."""
+        node = int(np.searchsorted(np.cumsum(self.weights), 0.5 * self.weights.sum()))
+        node = min(node, self.weights.size - 1)
+        return self.means[node], np.maximum(self.sds[node], TINY)
+
+    def _robust_spread(self, centre: Floats, width: Floats) -> Floats:
+        deviation = np.minimum(np.hypot(self.means - centre, self.sds), 10 * width)
+        return np.asarray(np.sqrt(self.weights @ deviation**2))
 
     def mode(self) -> Floats:
         """Return the (q,) highest points of the densities."""
-        start = self.quantile(np.linspace(0.02, 0.98, 25))
-        x = np.take_along_axis(start, self.density(start).argmax(axis=0)[None, :], axis=0)
-        sds = np.maximum(self.sds, np.finfo(float).tiny)
-        for _ in range(STEPS):
-            z = (x[:, None, :] - self.means) / sds
-            pdf = self.weights[:, None] * np.exp(-0.5 * z * z) / sds
+        x = self._climbed(self._highest_candidate(), STEPS)
+        return x if self.finer is None else self.finer()._climbed(x, 1)
+
+    def _climbed(self, x: Floats, steps: int) -> Floats:
+        """Return x (q,) after steps of Newton's method towards the tops of the densities."""
+        width = self._typical()[1]
+        sds = np.maximum(self.sds.T, TINY)
+        for _ in range(steps):
+            z = (x[:, None] - self.means.T) / sds
+            pdf = self.weights * np.exp(-0.5 * z * z) / sds
             slope, curvature = -(pdf * z / sds).sum(axis=1), (pdf * (z * z - 1) / sds**2).sum(axis=1)
             pull = (pdf / sds**2).sum(axis=1)
             step = np.where(curvature < 0, -slope / np.where(curvature < 0, curvature, -1.0), slope / pull)
-            step = np.clip(step, -self.sds.max(axis=0), self.sds.max(axis=0))
+            step = np.clip(step, -width, width)
             x = x + step
-            if np.all(np.abs(step) <= 1e-13 * (np.abs(x) + sds.min(axis=0))):
+            if np.all(np.abs(step) <= 1e-9 * width + 1e-14 * np.abs(x)):
                 break
-        return np.asarray(x[0])
+        return np.asarray(x)
+
+    def _highest_candidate(self) -> Floats:
+        """Return the (q,) highest of the means of nodes, next to which the peaks of a mixture are."""
+        used = self._used(1.0)
+        node = np.unique(np.linspace(0, used.weights.size - 1, CANDIDATES).astype(int))
+        x, sds = used.means[node], np.maximum(used.sds.T, TINY)
+        z = (x[:, :, None] - used.means.T) / sds
+        height = (np.exp(-0.5 * z * z) / sds) @ used.weights
+        return np.asarray(np.take_along_axis(x, height.argmax(axis=0)[None, :], axis=0)[0])
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
         """Return (n, q) draws; the quantities of one draw share its node and are otherwise independent."""
@@ -165,5 +272,7 @@ def _halley(x: Floats, value: Floats, slope: Floats, curvature: Floats) -> Float
 
 def _middle(low: Floats, high: Floats, centre: Floats, width: Floats) -> Floats:
     """Return a point between, halving the distance on a scale that is logarithmic far from the centre."""
-    ends = np.arcsinh((low - centre) / width) + np.arcsinh((high - centre) / width)
+    with np.errstate(invalid="ignore"):
+        ends = np.arcsinh((low - centre) / width) + np.arcsinh((high - centre) / width)
+    ends = np.where(np.isfinite(ends), ends, 0.0)
     return np.clip(centre + width * np.sinh(ends / 2), low, high)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bayesmeta.arrays import Floats
     from bayesmeta.results.heterogeneity import PointMass, TauDensity
 
@@ -26,3 +28,5 @@ class Nodes(NamedTuple):
     """Log of the marginal likelihood of the data."""
     error: float
     """Difference between the last two node sets."""
+    finer: Callable[[], Nodes] | None = None
+    """Returns the same on twice the panels, against which every answer is checked."""
