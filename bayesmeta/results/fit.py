@@ -249,6 +249,24 @@ class Fit:
         table = Table.of(newdata)
         return dict(table.columns), self.design.rows(table.columns)
 
+    def joint_mode(self, *, prior: bool = True) -> dict[str, float]:
+        """Return the highest point of the joint posterior (MAP) of coefficients and tau; without priors, ML.
+
+        Parameters
+        ----------
+        prior : bool
+            Whether the priors count.
+
+        Raises
+        ------
+        ModelError
+            If the likelihood is not normal, or a coefficient has a prior that is neither Normal nor Flat.
+        """
+        from bayesmeta.peaks import joint_mode
+
+        peak = joint_mode(self.problem, prior=prior)
+        return {**dict(zip(self.problem.coefficients, map(float, peak.beta), strict=True)), "tau": peak.tau}
+
     def compare(self, *, prob: float = 0.95, kind: str = "eti") -> pd.DataFrame:
         """Return fixed effect, DL, PM, REML, REML with Knapp-Hartung and the posterior side by side.
 
