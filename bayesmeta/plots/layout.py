@@ -18,6 +18,8 @@ PANEL = 260.0
 """Width of the area with the axis."""
 LABELS = (60.0, 190.0)
 """Narrowest and widest column of labels."""
+ANSWERS = 300.0
+"""Widest column of labels that name priors or what was left out."""
 CELLS = 120.0
 """Widest column of cells."""
 HEADER = 44.0
@@ -137,7 +139,7 @@ def note_below(table: Table, row: Row) -> bool:
 
 
 def _label(table: Table, row: Row) -> str:
-    room = LABELS[1] - (INDENT if row.indent else 0.0)
+    room = (LABELS[1] if table.weighted else ANSWERS) - (INDENT if row.indent else 0.0)
     if row.kind == "heading":
         room += sum(_cell_widths(table)) / 2
     return shortened(row.label, room, TEXT, *label_style(row))

@@ -166,7 +166,7 @@ class _Page:
 
     def _favours(self, y: float) -> None:
         left, right = self.layout.panel
-        room = (right - left) / 2 - 12
+        room = (right - left) / 2 - 22
         for x, side, text in zip((left, right), ("left", "right"), self.table.favours, strict=True):
             short = shortened(text, room, SMALL)
             self.say(x, y, f"◄ {short}" if side == "left" else f"{short} ►", SMALL, ha=side)
