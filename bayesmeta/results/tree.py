@@ -215,7 +215,7 @@ def save_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
     try:
         if not target.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, f"there is no folder '{target.parent.name}'")
-        tree.to_netcdf(scratch, engine="h5netcdf")
+        scratch.write_bytes(tree.to_netcdf(engine="h5netcdf"))  # HDF5 itself crashes where a disk is full
         os.replace(scratch, target)  # noqa: PTH105 - replaces on every system
     except OSError as error:
         why = (error.strerror or str(error)).splitlines()[0]
