@@ -125,14 +125,12 @@ def _compared(one: Checked, prob: float, kind: str) -> Iterator[tuple[Row, str]]
 
 def write_tree(outcome: Outcome, folder: Path) -> None:
     """Write ``posterior.nc``, the main fit in the ArviZ schema."""
-    from bayesmeta.results.tree import save_tree
-
-    save_tree(outcome.main.fit.tree, folder / "posterior.nc")
+    (folder / "posterior.nc").write_bytes(outcome.main.fit.tree.to_netcdf(engine="h5netcdf"))
 
 
 def write_figures(outcome: Outcome, folder: Path) -> Drawn:
     """Write every figure in the formats that the analysis asks for; return captions and SVG by name."""
-    from bayesmeta.plots import save, to_bytes
+    from bayesmeta.plots import to_bytes
     from bayesmeta.workflow.figures import figures
 
     options = outcome.analysis.figures
@@ -140,9 +138,10 @@ def write_figures(outcome: Outcome, folder: Path) -> Drawn:
     place.mkdir()
     drawn: Drawn = {}
     for name, caption, figure in figures(outcome):
+        content = {form: to_bytes(figure, form, dpi=options.dpi) for form in {*options.formats, "svg"}}
         for form in options.formats:
-            save(figure, place / f"{name}.{form}", dpi=options.dpi)
-        drawn[name] = caption, to_bytes(figure, "svg")
+            (place / f"{name}.{form}").write_bytes(content[form])
+        drawn[name] = caption, content["svg"]
     return drawn
 
 
