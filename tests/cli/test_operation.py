@@ -52,7 +52,7 @@ def group_is_empty(process, within=5.0):
 
 
 def stopped(moment, sent, *arguments):
-    """Start a run, send it a signal some seconds after it began, and return process, error output and delay."""
+    """Start a run, send it a signal some seconds later; return process, error output and delay."""
     process = start(*arguments, plain=False)
     while process.poll() is None and not list(Path().glob("results/.run-*")):
         time.sleep(0.02)
