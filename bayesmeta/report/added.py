@@ -89,8 +89,8 @@ def _verdicts(facts: Facts) -> str:
         return ""
     if other:
         what = "the interval" if len(other) == 1 else "the intervals"
-        verb = _state(not ours, plural=len(other) > 1)
-        return f"It {_state(ours)} {null}; {what} of {_listed(other)} {verb} it."
+        verb = ("contains it", "contain it") if ours else ("leaves it out", "leave it out")
+        return f"It {_state(ours)} {null}; {what} of {_listed(other)} {verb[len(other) > 1]}."
     count = len(with_bounds)
     like = "the interval" if count == 1 else f"each of the {count} intervals"
     return f"Like {like} by classical methods, it {_state(ours)} {null}."
@@ -135,8 +135,8 @@ def _heterogeneity(facts: Facts) -> str:
         )
     return (
         f"For the heterogeneity REML gives τ = {classical_tau(facts, reml)} (Q-profile interval), and "
-        f"its pooled effect rests on that one value; the posterior, τ = {shown}, passes the doubt about τ on to the mean "
-        "effect."
+        f"its pooled effect rests on that one value; the posterior, τ = {shown}, passes the "
+        "doubt about τ on to the mean effect."
     )
 
 
@@ -153,9 +153,10 @@ def _new_study(facts: Facts) -> str:
         "For a new study, the posterior predictive interval is "
         f"{_times(factor)} the prediction interval of REML with Knapp–Hartung"
     )
+    opposite = "leaves it out" if theirs else "contains it"
     if ours == theirs:
         return f"{text}; both {_state(ours, plural=True)} the value of no effect."
-    return f"{text}; it {_state(ours)} the value of no effect, the classical one {_state(theirs)} it."
+    return f"{text}; it {_state(ours)} the value of no effect, the classical one {opposite}."
 
 
 def _priors(facts: Facts) -> str:

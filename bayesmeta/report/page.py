@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import unicodedata
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bayesmeta.report import checks, prose, tables
@@ -92,6 +93,7 @@ def render(document: Block, figures: Figures | None = None, *, details: Block | 
     return _environment().get_template("report.html").render(**content)
 
 
+@cache
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
