@@ -197,6 +197,9 @@ class ExactPosterior:
 
     def _joint(self, effect: str | None, x: Floats, tau: Floats) -> Floats:
         """Return the probabilities of the rectangles, (tau.size + 1, x.size + 1)."""
+        whole = self._on_panels_of_tau()
+        if whole is not self:
+            return whole._joint(effect, x, tau)
         below = np.ones((self.nodes.weights.size, 1))
         if effect:
             mixture = distribution_of(self, effect)
@@ -208,6 +211,15 @@ class ExactPosterior:
         return np.diff(
             np.stack([self._mass_below(part, tau) for part in slices.T], axis=1), axis=0, prepend=0.0
         )
+
+    def _on_panels_of_tau(self) -> ExactPosterior:
+        """Return the posterior on as many nodes as tau is interpolated on, which may be more."""
+        nodes, density = self.nodes, self.nodes.tau
+        if isinstance(density, PointMass) or nodes.weights.size == density.f.size:
+            return self
+        while nodes.weights.size < density.f.size and nodes.finer is not None:
+            nodes = nodes.finer()
+        return ExactPosterior(self.problem, nodes)
 
     def _mass_below(self, part: Floats, tau: Floats) -> Floats:
         """Return the integral of (m,) conditional probabilities over tau up to each limit, and over all."""
