@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import special
 
 PRIORS = ("--tau", "HalfNormal(5)", "--mu", "Normal(0, 50)")
 ARMS = (
@@ -134,3 +136,19 @@ def test_069_moments_that_do_not_exist_are_said_not_printed(call, tmp_path):
     content = json.loads(call(*asked, "--json").out)
     assert content["posterior"]["mu"]["sd"] is None
     assert "sd" in content["posterior"]["mu"]["does_not_exist"]
+
+
+def test_the_probability_of_benefit_is_that_of_a_sum_over_a_fine_grid(call):
+    """400,000 values of tau, mu given tau normal: prior precision 1, weights 1 / (s^2 + tau^2)."""
+    y, s = np.array([0.10, 0.30, 0.05]), np.array([0.05, 0.06, 0.04])
+    tau = (np.arange(400_000) + 0.5) * 1e-5
+    w = 1 / (s**2 + tau[:, None] ** 2)
+    precision, mean = w.sum(axis=1) + 1, (w @ y) / (w.sum(axis=1) + 1)
+    fit = (w * y**2).sum(axis=1) - precision * mean**2
+    log_density = 0.5 * np.log(w).sum(axis=1) - 0.5 * np.log(precision) - 0.5 * fit - 2 * tau**2
+    density = np.exp(log_density - log_density.max())
+    above = special.ndtr(mean * np.sqrt(precision))
+    wanted = float(density @ above / density.sum())
+    asked = ("--mu", "Normal(0, 1)", "--tau", "HalfNormal(0.5)", "--json")
+    found = json.loads(call("fit", "trials.csv", "yi=effect", "sei=se", *asked).out)
+    assert found["posterior"]["probabilities"]["mu > 0"] == pytest.approx(wanted, abs=1e-9)
