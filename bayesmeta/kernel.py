@@ -139,6 +139,8 @@ def gaussian_data(y: Floats, v: Floats, X: Floats, *, tau2: float | None = None)
         Between-study variance of the reference fit; by default the typical sampling variance. The choice
         changes rounding errors, never results.
     """
+    shift = _shift(y, X)
+    y = y - X[0] @ shift
     basis, R = np.linalg.qr(X)
     transform = np.linalg.inv(R)
     weights = 1 / (v + (np.median(v) if tau2 is None else tau2))
@@ -151,7 +153,18 @@ def gaussian_data(y: Floats, v: Floats, X: Floats, *, tau2: float | None = None)
         [basis[:, rows] * basis[:, columns], basis * residual[:, None], residual * residual]
     )
     log_det = -float(np.log(np.abs(np.diag(R))).sum())
-    return GaussianData(residual, np.asarray(v), basis, transform, origin, log_det, products)
+    return GaussianData(residual, np.asarray(v), basis, transform, origin + shift, log_det, products)
+
+
+def _shift(y: Floats, X: Floats) -> Floats:
+    """Return the (p,) coefficients that fit the first effect by a constant column, 0 where there is none.
+
+    Subtracted from effects near 1e12, it leaves differences that are exact.
+    """
+    shift = np.zeros(X.shape[1])
+    constant = np.flatnonzero(np.all(X == 1, axis=0))
+    shift[constant[:1]] = y[0]
+    return shift
 
 
 def _weighted_least_squares(basis: Floats, weights: Floats, y: Floats) -> Floats:

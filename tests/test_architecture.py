@@ -25,7 +25,7 @@ LAYERS = (
     ("rawfile", "csvcells", "tables", "csvtext", "csvfile", "writers", "lockfile", "output", "tomlfile"),
     ("effectsizes", "formula", "encoding", "design", "studies", "datasets"),
     ("kernel", "quadrature", "classical"),
-    ("priors", "properness", "conditional"),
+    ("priors", "properness", "conditional", "peaks"),
     ("model", "problem", "loading", "analysis_entries", "analysis_options", "analysis_messages", "analysis"),
     ("results",),
     ("engines",),

@@ -148,6 +148,17 @@ def test_effects_far_from_zero_lose_no_digits(offset, tau2):  # INPUTS 074
     assert ours.cov[0, 0, 0] == pytest.approx(float(variance), rel=1e-14)
 
 
+@pytest.mark.parametrize("offset", [1e6, 1e12])
+def test_slopes_of_effects_far_from_zero_lose_no_digits(offset):
+    """The effects are sums of powers of 2, so that the offset changes none of their digits."""
+    small = np.array([0.125, 0.5, -0.25, 1.0, 0.75, -0.5, 0.25, 2.0])
+    v = np.array([0.1, 0.2, 0.05, 0.4, 0.1, 0.3, 0.2, 0.15])
+    X = np.column_stack([np.ones(8), np.arange(8.0)])
+    near, far = (profile(gaussian_data(y, v, X), TAU2[:6]) for y in (small, offset + small))
+    assert np.all(np.abs(far.beta[:, 1] - near.beta[:, 1]) <= 1e-12 * np.sqrt(near.cov[:, 1, 1]))
+    np.testing.assert_allclose(far.rss, near.rss, rtol=1e-12)
+
+
 def test_calendar_years_lose_no_digits():
     """The slope on years equals that on years since 2000, in which nothing cancels."""
     year = np.arange(1990.0, 2005)

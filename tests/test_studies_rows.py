@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayesmeta.effectsizes import MEASURES
 from bayesmeta.errors import AnalysisError, DataError
 from bayesmeta.studies import Studies
 
@@ -174,7 +175,7 @@ def test_excluded_studies_need_not_be_sound():
     ("options", "expected"),
     [
         ({"missing": "omit"}, "missing must be 'error' or 'drop'; got 'omit'"),
-        ({"measure": ["OR"]}, "unknown measure '['OR']'; did you mean 'OR'?"),
+        ({"measure": ["OR"]}, f"unknown measure '['OR']'; known measures are {', '.join(MEASURES)}"),
         ({"measure": "LOR"}, "unknown measure 'LOR'; did you mean 'OR'?"),
         ({"better": "up"}, "better must be 'higher', 'lower' or ''; got 'up'"),
         ({"better": "highr"}, "better must be 'higher', 'lower' or ''; got 'highr'; did you mean 'higher'?"),
