@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bayesmeta.engines.nuts.wire import Message, read_message, write_message
 from bayesmeta.errors import SamplingError
@@ -35,7 +35,7 @@ class SamplingProcess:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._errors: BinaryIO | None = None
         self._lock = threading.RLock()
         self._owed = 0
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
@@ -70,13 +70,17 @@ class SamplingProcess:
     def close(self) -> None:
         """End the process."""
         process, self._process, self._owed = self._process, None, 0
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
+        streams: list[Any] = [self._errors]
+        if process is not None:
+            process.kill()
+            process.wait()
+            streams += [process.stdin, process.stdout]
+        for stream in filter(None, streams):
+            with contextlib.suppress(OSError):
                 stream.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+        self._errors = self._scratch = None
 
     def _send(self, header: dict[str, Any], arrays: dict[str, Floats]) -> None:
         process = self._running()
@@ -102,8 +106,7 @@ class SamplingProcess:
         if self._process is not None and not self._owed and self._process.poll() is not None:
             self.close()
         if self._process is None:
-            self._errors.seek(0)
-            self._errors.truncate()
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bayesmeta.engines.nuts.worker"],
                 stdin=subprocess.PIPE,
@@ -133,15 +136,21 @@ class SamplingProcess:
 
     def _death(self) -> SamplingError:
         code = None if self._process is None else self._process.wait()
-        self._errors.seek(0, os.SEEK_END)
-        self._errors.seek(max(0, self._errors.tell() - LAST_WORDS))
-        words = self._errors.read().decode(errors="replace").strip().splitlines()
+        words = self._last_words()
         self.close()
         cause = f"by signal {-code}" if code is not None and code < 0 else f"with code {code}"
         last = f" ({words[-1]})" if words else ""
         return SamplingError(
             f"the sampling process ended {cause}{last}; is there enough memory? Run it again"
         )
+
+    def _last_words(self) -> list[str]:
+        """Return the last lines that the process wrote to its standard error."""
+        if self._errors is None:
+            return []
+        self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, self._errors.tell() - LAST_WORDS))
+        return self._errors.read().decode(errors="replace").strip().splitlines()
 
 
 process = SamplingProcess()
