@@ -195,7 +195,7 @@ def _doubled(integrand: _Integrand, interval: tuple[float, float]) -> Nodes:
         n, coarse = 2 * n, fine
     if not error <= LIMIT:
         raise NumericalError(UNSETTLED.format(nodes=2 * n * ORDER))
-    tau = _interpolable(_density(coarse), _density(fine))
+    tau = _interpolable(_density(coarse), _density(fine), _rounding(fine.log_evidence))
     return coarse._replace(tau=tau, log_evidence=fine.log_evidence, error=error)
 
 
@@ -214,12 +214,17 @@ def refined(integrand: _Integrand, nodes: Nodes) -> Nodes:
     return evaluate(integrand, panels(np.linspace(edges[0], edges[-1], n + 1)))
 
 
-def _interpolable(coarse: TauDensity, fine: TauDensity) -> TauDensity:
+def _rounding(log_evidence: float) -> float:
+    """Return what rounding leaves of a density whose logarithm is of the size of the log evidence."""
+    return min(LIMIT, max(GOAL, 16 * float(np.finfo(np.float64).eps) * abs(log_evidence)))
+
+
+def _interpolable(coarse: TauDensity, fine: TauDensity, tolerance: float) -> TauDensity:
     """Return tau on panels so short that polynomials through their nodes agree with those of half the length.
 
     Interpolating takes shorter panels than integrating, whose error is the square of it.
     """
-    while np.abs(coarse.panels.density(fine.rule.x) - fine.f).max() > GOAL * fine.f.max():
+    while np.abs(coarse.panels.density(fine.rule.x) - fine.f).max() > tolerance * fine.f.max():
         assert fine.finer is not None  # noqa: S101 - every density that is integrated has one
         coarse, fine = fine, fine.finer()
     return coarse
