@@ -65,8 +65,8 @@ class SampledPosterior:
         mean = self.sampled.beta @ rows.T
         if not new_study:
             return Empirical(mean)
-        noise = np.random.default_rng(0).standard_normal(mean.shape)
-        return Empirical(mean + self.sampled.tau[:, :, None] * noise)
+        noise = np.random.default_rng(0).standard_normal(self.sampled.tau.shape)
+        return Empirical(mean + (self.sampled.tau * noise)[:, :, None])
 
     def shares(self) -> tuple[Floats, Floats]:
         """Return the (k,) mean weights in percent and the (k,) mean pooling."""
