@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from bayesmeta.errors import AnalysisError, FileError
 from bayesmeta.model import Model
@@ -68,9 +69,12 @@ def test_hostile_labels_make_valid_xml_that_says_them_as_text(hostile):
 
 def test_dollars_in_names_of_axes_are_no_mathematics(hostile):
     _, regression = hostile
-    words = words_in(to_bytes(bubble(regression, "d$o"), "svg"))
-    assert "d$o" in words
-    assert "Effect ($\\mu <g>&)" in words
+    given = Figure(figsize=(6, 5)).add_subplot()  # made under the settings of others
+    for ax in (bubble(regression, "d$o"), bubble(regression, "d$o", given)):
+        words = words_in(to_bytes(ax, "svg"))
+        assert "d$o" in words
+        assert "Effect ($\\mu <g>&)" in words
+        assert not any(text.get_parse_math() for text in (ax.title, ax.xaxis.label, ax.yaxis.label))
 
 
 @pytest.mark.parametrize("form", ["png", "pdf"])
