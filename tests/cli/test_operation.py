@@ -171,3 +171,16 @@ def test_a_run_of_the_review_by_nuts_meets_every_known_answer(call):
     assert all(one["ok"] for one in content["agreement"])
     assert content["diagnostics"]["rhat_max"] <= 1.01
     assert call("run", "exercise_refracture", "--quiet").code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("plain")
+def test_048_a_single_short_chain_is_unreliable_and_exits_4(call):
+    short = 'name = "nuts"\nchains = 1\ndraws = 10\ntune = 0'
+    text = Path("small.toml").read_text().replace('name = "exact"', short)
+    Path("small.toml").write_text(text)
+    result = call("run", "small.toml")
+    assert result.code == 4
+    assert "main: a single chain was run, so that R-hat is undefined; run at least 2" in result.err
+    content = json.loads(Path("results/small/results.json").read_text())
+    assert (content["status"], content["diagnostics"]["status"]) == ("failed", "unreliable")
