@@ -182,3 +182,80 @@ def test_a_prior_of_tau_without_such_a_form_is_refused(eight, posed):
     with pytest.raises(ModelError) as caught:
         plan(posed(eight, mu="Normal(0, 1)", tau="Jeffreys()"))
     assert str(caught.value) == "engine 'nuts' cannot run Jeffreys() as the prior of tau; use engine='exact'"
+
+
+PYMC_CASES = {
+    "pooled, half-normal": ("normal", {"tau": "HalfNormal(0.5)"}),
+    "pooled, prior of tau2": ("normal", {"tau2": "Gamma(alpha=2, beta=3)"}),
+    "regression, bounded": ("normal", {"mods": "x + z", "beta": "Cauchy(0, 1)", "tau": "Uniform(0.1, 3)"}),
+    "counts": ("binomial", {"tau": "HalfNormal(0.5)"}),
+}
+PYMC_SLOW = {
+    **{
+        f"tau {prior}": ("normal", {"tau": prior})
+        for prior in TAU_PRIORS
+        if "()" not in prior or prior == "Flat()"
+    },
+    **{f"tau2 {prior}": ("normal", {"tau2": prior}) for prior in TAU2_PRIORS if prior != "Sqrt()"},
+    **{
+        f"beta {prior}": ("normal", {"mods": "x", "beta": prior, "tau": "Exponential(2)"})
+        for prior in COEFFICIENT_PRIORS
+    },
+    "uncentred": (
+        "normal",
+        {"mods": "x + z", "center": False, "beta": "Normal(0, 1)", "tau": "HalfCauchy(1)"},
+    ),
+    "baselines": ("binomial", {"tau": "LogNormal(-1, 1)", "baseline": "StudentT(nu=3, mu=-2, sigma=1)"}),
+}
+
+
+def natural(problem, found):
+    """Return the values of the variables of `to_pymc` at parameters."""
+    named = {f"prior[{name}]": b for name, b in zip(problem.coefficients, found.b, strict=True)}
+    values = {"mu": found.b[0], "beta": found.b, "beta_centred": found.b, "baseline": found.baseline, **named}
+    values |= {"tau": found.tau, "tau_signed": found.tau, "tau2": found.tau**2}
+    if found.theta is not None:
+        values["theta_standardised"] = (found.theta - problem.X_prior @ found.b) / found.tau
+    return values
+
+
+def gap_to_pymc(problem, ready, model, log_density, machine_code, x):
+    """Return our log density of the variables of a PyMC model minus PyMC's."""
+    found = ready.read(x)
+    values, point = natural(problem, found), {}
+    for variable in model.free_RVs:
+        transform, value = model.rvs_to_transforms[variable], np.asarray(values[variable.name])
+        moved = value if transform is None else transform.forward(value, *variable.owner.inputs).eval()
+        point[model.rvs_to_values[variable].name] = np.asarray(moved, dtype=float)
+    ours = machine_code(ready, x)[0] - jacobian(ready, x)
+    names = {variable.name for variable in model.free_RVs}
+    ours -= np.log(2 * found.tau) if "tau2" in names else 0
+    ours += problem.k * np.log(found.tau) if found.theta is not None else 0
+    return ours - float(log_density(point))
+
+
+def check_against_pymc(case, eight, refracture, posed, machine_code):
+    from bayesmeta.engines.nuts.readable import to_pymc
+
+    likelihood, fields = case
+    studies = eight if likelihood == "normal" else refracture
+    problem = posed(studies, likelihood=likelihood, mu="Normal(0, 1)", **fields)
+    ready, model = plan(problem), to_pymc(problem)
+    log_density = model.compile_logp(jacobian=False, mode="FAST_COMPILE")
+    rng = np.random.default_rng(8)
+    points = rng.uniform(0.1, 1.2, (5, ready.dim))
+    gaps = [gap_to_pymc(problem, ready, model, log_density, machine_code, x) for x in points]
+    assert np.ptp(gaps) < 1e-6
+
+
+@pytest.mark.parametrize("name", PYMC_CASES)
+def test_the_sampled_density_is_that_of_the_pymc_model(name, eight, refracture, posed, machine_code):
+    check_against_pymc(PYMC_CASES[name], eight, refracture, posed, machine_code)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PYMC_SLOW)
+def test_the_sampled_density_is_that_of_the_pymc_model_for_every_prior(
+    name, eight, refracture, posed, machine_code
+):
+    check_against_pymc(PYMC_SLOW[name], eight, refracture, posed, machine_code)

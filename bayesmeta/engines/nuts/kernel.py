@@ -1,7 +1,7 @@
 """Log densities and gradients of the models, compiled to machine code once and kept on the disk.
 
-They are the densities of `bayesmeta.to_pymc` (the tests compare both, values and gradients) in coordinates
-in which the posterior is round. Compiling a PyMC model takes ten times as long as all else that a fit does;
+They are the densities of `bayesmeta.to_pymc` (the tests compare both, prior by prior) in coordinates in which
+the posterior is round. Compiling a PyMC model takes ten times as long as all else that a fit does;
 these few loops are compiled once for any number of studies and coefficients and every family of priors, and
 kept on the disk. Nothing but the sampling process imports this module.
 

@@ -1,7 +1,7 @@
 """The model as a PyMC model for people: named coordinates, the priors as they were written.
 
 The sampler of this package uses the same density in other coordinates (`bayesmeta.engines.nuts.plan`); the
-tests compare values and gradients of both.
+tests compare both, prior by prior.
 """
 
 from __future__ import annotations
