@@ -92,7 +92,10 @@ def header(content: Block) -> Iterator[RenderableType]:
 
 def _excluded(content: Block) -> str:
     out = content["excluded"]
-    return f", {len(out)} left out ({'; '.join(one['slab'] for one in out[:3])})" if out else ""
+    if not out:
+        return ""
+    what = "left out" if content["likelihood"] == "normal" else "of no weight in inverse-variance pooling"
+    return f", {len(out)} {what} ({'; '.join(one['slab'] for one in out[:3])})"
 
 
 def priors(block: Block) -> str:
