@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import linalg
 
 from bayesmeta.arrays import readonly
 from bayesmeta.encoding import Block, Variable, level_names, missing
@@ -301,6 +300,10 @@ def _check_rank(formula: Formula, encoded: Block, k: int) -> None:
             f"formula '{formula}' has {X.shape[1]} coefficients for {k} {'study' if k == 1 else 'studies'}; "
             "use fewer terms"
         )
+    if X.shape[1] == 1:
+        return
+    from scipy import linalg
+
     scaled = X / np.linalg.norm(X, axis=0)
     _, R, order = linalg.qr(scaled, mode="economic", pivoting=True)
     diagonal = np.abs(np.diag(R))

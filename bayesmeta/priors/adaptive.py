@@ -22,7 +22,7 @@ from math import inf, log, sqrt
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from bayesmeta.arrays import readonly
 from bayesmeta.errors import PriorError
@@ -234,6 +234,8 @@ class Product(PositivePrior):
         return float(h * (values.sum() - 0.5 * values[-1]) - correction)
 
     def quantile(self, p: Floats) -> Floats:
+        from scipy import optimize
+
         low, high = log(sqrt(self.v.min())) - 39, log(sqrt(self.v.max())) + 39
 
         def at(probability: float) -> float:

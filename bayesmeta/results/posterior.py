@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import nan
 from typing import TYPE_CHECKING, Protocol
 
@@ -69,6 +70,7 @@ class Posterior(Protocol):
         """Return draws of everything."""
 
 
+@lru_cache(maxsize=64)
 def typical_variance(problem: Problem) -> float:
     """Return the typical sampling variance ``(k - p) / tr P`` of Higgins and Thompson (2002).
 
