@@ -8,9 +8,11 @@ the third derivative plus 1e-16 / h, about 1e-8 here.
 import ctypes
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import special, stats
 
+import bayesmeta as bm
 from bayesmeta.engines.nuts.plan import plan
 from bayesmeta.errors import ModelError
 
@@ -161,6 +163,14 @@ def test_density_of_counts_takes_moderators_and_known_tau(refracture, posed, mac
     check(posed(refracture, likelihood="binomial", mu="Normal(0, 2)", tau="Uniform(0, 2)"), machine_code)
 
 
+def test_density_of_counts_does_not_depend_on_the_unit_of_effects(posed, machine_code):
+    table = pd.DataFrame({"a": [300, 500, 410], "n": [1000] * 3, "c": [350, 480, 400], "m": [1100] * 3})
+    studies = bm.effect_sizes(table, "OR", ai="a", n1i="n", ci="c", n2i="m")
+    problem = posed(studies, likelihood="binomial", mu="Normal(0, 2)", tau="HalfNormal(0.5)")
+    assert plan(problem).at.unit < 0.5
+    check(problem, machine_code)
+
+
 def test_tau_read_from_draws_at_a_fixed_prior_is_the_fixed_value(eight, posed):
     ready = plan(posed(eight, mu="Normal(0, 1)", tau2="Fixed(0.09)"))
     assert ready.read(np.array([[0.3, 2.0]])).tau == pytest.approx([0.3], rel=1e-15)
@@ -169,8 +179,6 @@ def test_tau_read_from_draws_at_a_fixed_prior_is_the_fixed_value(eight, posed):
 @pytest.mark.parametrize("unit", [1e-6, 1e6])
 def test_the_vector_of_numbers_does_not_depend_on_units(eight, posed, unit):
     power = 2.0 ** round(np.log2(unit))
-    import bayesmeta as bm
-
     scaled = bm.Studies.from_effects(eight.yi * power, vi=eight.vi * power**2)
     plain = plan(posed(eight, mu="Flat()", tau="HalfCauchy(0.5)"))
     rescaled = plan(posed(scaled, mu="Flat()", tau=f"HalfCauchy({0.5 * power!r})"))

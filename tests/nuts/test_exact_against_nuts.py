@@ -48,10 +48,6 @@ def data_set(number):
     return bm.Studies.from_effects(y, sei=sei, data=moderators), model
 
 
-def unchanged(values):
-    return values
-
-
 def wider(values):
     """Return draws with an sd that is 3 % too large."""
     mean = values.mean(axis=(0, 1))
@@ -74,24 +70,30 @@ def standardised(fit, exact):
     return {(names[row.quantity], row.statistic): row.z for row in rows if row.quantity in names}
 
 
-def verdicts(count, change=unchanged):
-    """Return all differences of `count` data sets, by quantity and statistic, and the fits that failed."""
-    found, failed = {}, []
-    for number in range(count):
+class Verdicts:
+    """Differences of a number of data sets by quantity and statistic, and the fits that failed."""
+
+    def __init__(self, count):
+        self.right, self.wrong, self.failed = {}, {}, []
+        for number in range(count):
+            self.add(number)
+
+    def add(self, number):
         studies, model = data_set(number)
         fit = bm.fit(studies, model, engine="nuts", seed=number)
-        if fit.status != "ok":
-            failed.append((number, fit.diagnostics.checks))
         exact = bm.fit(studies, model, engine="exact")
-        for key, z in standardised(changed(fit, change), exact).items():
-            found.setdefault(key, []).append(z)
-    return {key: np.array(values) for key, values in found.items()}, failed
+        if fit.status != "ok":
+            self.failed.append((number, fit.diagnostics.checks))
+        for found, one in ((self.right, fit), (self.wrong, changed(fit, wider))):
+            for key, z in standardised(one, exact).items():
+                found.setdefault(key, []).append(z)
 
 
 def complaints(found):
     """Return what is wrong with the differences of each statistic: one, their squares or their mean."""
     said = []
-    for key, z in found.items():
+    for key, values in found.items():
+        z = np.array(values)
         low, high = stats.chi2.ppf([0.5e-4, 1 - 0.5e-4], z.size)
         if np.abs(z).max() > LARGEST:
             said.append(f"{key}: a difference of {np.abs(z).max():.1f} standard errors")
@@ -103,30 +105,26 @@ def complaints(found):
 
 
 def test_eight_data_sets_agree_with_integration():
-    found, failed = verdicts(8)
-    assert not failed
-    assert not complaints(found)
+    few = Verdicts(8)
+    assert not few.failed
+    assert not complaints(few.right)
 
 
 @pytest.fixture(scope="module")
 def many():
-    return verdicts(200)
+    return Verdicts(200)
 
 
 @pytest.mark.slow
 def test_two_hundred_data_sets_agree_with_integration(many):
-    found, _ = many
-    assert not complaints(found)
+    assert not complaints(many.right)
 
 
 @pytest.mark.slow
 def test_at_most_one_of_two_hundred_fits_is_unreliable(many):
-    _, failed = many
-    assert len(failed) <= 1, failed  # 0.5 %
+    assert len(many.failed) <= 1, many.failed  # 0.5 %
 
 
 @pytest.mark.slow
-def test_a_standard_deviation_that_is_three_percent_too_large_is_found():
-    found, _ = verdicts(200, wider)
-    said = complaints(found)
-    assert any("mean effect', 'sd'" in one for one in said)
+def test_a_standard_deviation_that_is_three_percent_too_large_is_found(many):
+    assert any("mean effect', 'sd'" in one for one in complaints(many.wrong))
