@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,12 +42,19 @@ class Prepared(NamedTuple):
 
 @lru_cache(maxsize=64)
 def prepare(problem: Problem) -> Prepared:
-    """Return the problem in the form that the kernel takes; priors that are not normal count as flat."""
+    """Return the problem in the form that the kernel takes; priors that are not normal count as flat.
+
+    Flat coefficients come first in the orthonormal basis, so that those with a prior leave them alone: where
+    tau is large a flat direction has hardly any information, which rotating it with another would drown.
+    """
     pairs = [
         (prior.mu, prior.sigma) if isinstance(prior, Normal) else (0.0, inf) for prior in problem.priors.beta
     ]
     mean, sd = np.array(pairs).reshape(-1, 2).T
-    return Prepared(gaussian_data(problem.y, problem.v, problem.X_prior), NormalPrior(mean, sd**-2.0))
+    order = np.argsort(np.isfinite(sd), kind="stable")
+    data, place = gaussian_data(problem.y, problem.v, problem.X_prior[:, order]), np.argsort(order)
+    data = replace(data, transform=data.transform[place], origin=data.origin[place])
+    return Prepared(data, NormalPrior(mean, sd**-2.0))
 
 
 def given_tau(problem: Problem, tau: Floats) -> Conditional:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
 
 LOG_2PI = log(2 * pi)
-LARGEST_BLOCK = 4_000_000
-"""Weights held in memory at once, as a number of float64 values (32 MB)."""
+LARGEST_BLOCK = 100_000
+"""Weights held in memory at once, as a number of float64 values: 0.8 MB, which a cache holds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,6 +239,8 @@ def profile(data: GaussianData, tau2: Floats, *, prior: NormalPrior | None = Non
 
 def _unpack(sums: Floats, p: int) -> tuple[Floats, Floats, Floats]:
     """Return information (m, p, p), score (m, p) and squares (m,) from the packed weighted sums."""
+    if p == 1:
+        return sums[:, :1, None], sums[:, 1:2], sums[:, 2]
     rows, columns = np.triu_indices(p)
     information = np.empty((sums.shape[0], p, p))
     information[:, rows, columns] = information[:, columns, rows] = sums[:, : rows.size]

@@ -43,6 +43,7 @@ GOAL = 1e-11
 LIMIT = 1e-8
 """Difference above which there is no answer."""
 LARGEST_U = 330.0
+LARGEST_TAU = 1e150
 """Beyond this tau^2 overflows."""
 SEED_STEP = 0.75
 """Distance in u of the points from which the search for the posterior starts."""
@@ -100,7 +101,13 @@ class _Integrand(NamedTuple):
     """Whether the density of tau has no bound at 0."""
 
     def conditional(self, tau: Floats) -> Conditional:
-        return given_tau(self.problem, tau)
+        try:
+            return given_tau(self.problem, tau)
+        except np.linalg.LinAlgError:
+            raise NumericalError(
+                f"the coefficients cannot be told apart at tau = {tau.max():.0e}, which the prior of tau "
+                "reaches; give all coefficients a Normal prior, or tau one with a lighter tail"
+            ) from None
 
     def log_density(self, u: Floats, tau: Floats, known: Conditional) -> Floats:
         log_prior = self.problem.priors.tau_density.logpdf(tau)
@@ -140,7 +147,11 @@ def _interval(integrand: _Integrand) -> tuple[float, float]:
     """
     seeds = _seeds(integrand)
     low, high = interval_of_mass(integrand.log_reach, seeds)
-    if high >= LARGEST_U and _still_high(integrand, low, high):
+    if (
+        high >= seeds[-1]
+        and integrand.problem.priors.tau_density.support[1] == inf
+        and _still_high(integrand, low, high)
+    ):
         raise NumericalError(
             f"the posterior of tau reaches beyond {integrand.substitution.tau(np.array(high)):.0e}: its tail "
             "falls too slowly; use a prior of tau with a lighter tail, such as HalfNormal or HalfCauchy"
@@ -179,20 +190,24 @@ def _search_limits(integrand: _Integrand) -> tuple[float, float]:
     """Return limits of u between which all of the integrand is."""
     low, high = integrand.problem.priors.tau_density.support
     substitution = integrand.substitution
-    first = float(substitution.u(np.array(low))) if low > 0 or not substitution.logarithmic else -LARGEST_U
-    return first, min(float(substitution.u(np.array(high))), LARGEST_U) if high < inf else LARGEST_U
+    with np.errstate(divide="ignore"):
+        first, last = substitution.u(np.array([low, high]))
+    ends = substitution.u(np.array([1 / LARGEST_TAU, LARGEST_TAU]))
+    first = max(first, -LARGEST_U, ends[0]) if substitution.logarithmic else max(first, 0.0)
+    return float(first), float(min(last, LARGEST_U, ends[1]))
 
 
 def _doubled(integrand: _Integrand, interval: tuple[float, float]) -> Nodes:
     """Return the nodes of the first rule that agrees with the one of twice its panels."""
     n = max(FEWEST_PANELS, ceil((interval[1] - interval[0]) / LONGEST_PANEL))
     coarse = evaluate(integrand, panels(np.linspace(*interval, n + 1)))
+    before = inf
     while True:
         fine = _finer(coarse)
         error = difference(coarse, fine)
-        if error <= GOAL or 4 * n > MOST_PANELS:
+        if error <= GOAL or 4 * n > MOST_PANELS or _only_noise(error, before):
             break
-        n, coarse = 2 * n, fine
+        n, coarse, before = 2 * n, fine, error
     if not error <= LIMIT:
         raise NumericalError(UNSETTLED.format(nodes=2 * n * ORDER))
     tau = _interpolable(_density(coarse), _density(fine), _rounding(fine.log_evidence))
@@ -224,10 +239,18 @@ def _interpolable(coarse: TauDensity, fine: TauDensity, tolerance: float) -> Tau
 
     Interpolating takes shorter panels than integrating, whose error is the square of it.
     """
-    while np.abs(coarse.panels.density(fine.rule.x) - fine.f).max() > tolerance * fine.f.max():
+    before = inf
+    while True:
+        error = float(np.abs(coarse.panels.density(fine.rule.x) - fine.f).max() / fine.f.max())
+        if error <= tolerance or _only_noise(error, before):
+            return coarse
         assert fine.finer is not None  # noqa: S101 - every density that is integrated has one
-        coarse, fine = fine, fine.finer()
-    return coarse
+        coarse, fine, before = fine, fine.finer(), error
+
+
+def _only_noise(error: float, before: float) -> bool:
+    """Return whether doubling no longer helps though the error is tolerable, as under a narrow prior."""
+    return error <= LIMIT and error > before / 2
 
 
 def _finer(nodes: Nodes) -> Nodes:

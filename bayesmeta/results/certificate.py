@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bayesmeta.arrays import Floats
 
-LIMIT = 1e-9
+LIMIT = 1e-8
 """Relative difference of two answers above which neither stands."""
 EPSILON = float(np.finfo(float).eps)
 ROUNDING = 4e-16
@@ -24,7 +24,7 @@ ROUNDING = 4e-16
 
 
 def agree(difference: ArrayLike, size: ArrayLike = 1.0) -> bool:
-    """Return whether all differences are within a billionth of the sizes, or of what can be resolved."""
+    """Return whether all differences are within 1e-8 of the sizes, or of what can be resolved."""
     size = np.asarray(size)
     with np.errstate(invalid="ignore"):
         return bool(np.all(np.abs(difference) <= LIMIT * size + ROUNDING * (1 + size)))

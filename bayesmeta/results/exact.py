@@ -7,24 +7,15 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from bayesmeta.conditional import given_tau, prepare
-from bayesmeta.errors import AnalysisError
 from bayesmeta.priors import Flat
 from bayesmeta.properness import tau_moments, whole_moments
-from bayesmeta.quadrature import panel_density
 from bayesmeta.results.draws import Draws
 from bayesmeta.results.heterogeneity import PointMass, Transformed
+from bayesmeta.results.joint import exact_probability
 from bayesmeta.results.mixture import NormalMixture
-from bayesmeta.results.posterior import (
-    OF_TAU,
-    distribution_of,
-    draw_values,
-    names_in,
-    thresholds,
-    typical_variance,
-)
+from bayesmeta.results.posterior import draw_values, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +28,7 @@ if TYPE_CHECKING:
     from bayesmeta.results.nodes import Nodes
 
 JOINT_DRAWS = 400_000
-"""Independent draws for statements about several effects at once."""
+"""Independent draws for statements about more than two effects at once."""
 CHAINS = 4
 
 
@@ -145,92 +136,22 @@ class ExactPosterior:
     def probability(self, statement: Statement) -> float:
         """Return the probability of a statement.
 
-        Statements about tau and at most one effect are integrated; those about several effects at once are
-        counted in 400,000 independent draws.
+        Statements about tau and at most two effects, or differences of effects, are integrated. Others are
+        counted in 400,000 independent draws, which leaves a standard error of `monte_carlo_error`.
         """
-        cuts = thresholds(statement)
-        effects = [] if cuts is None else [name for name in cuts if name not in OF_TAU]
-        if cuts is None or len(effects) > 1:
-            draws = self.draws(JOINT_DRAWS, np.random.default_rng(0))
-            return float(statement.holds(draw_values(draws, self.problem, names_in(statement))).mean())
-        return self._rectangles(statement, cuts, effects[0] if effects else None)
+        exact = exact_probability(self.problem, self.nodes, statement)
+        return self._counted(statement) if exact is None else exact
 
-    def _rectangles(self, statement: Statement, cuts: dict[str, list[float]], effect: str | None) -> float:
-        """Return the sum over the rectangles of (tau, effect) on which the statement does not change."""
-        x = np.unique(cuts[effect]) if effect else np.array([])
-        tau = np.unique(
-            [
-                value
-                for name, numbers in cuts.items()
-                if name != effect
-                for value in self._tau_at(name, numbers)
-            ]
-        )
-        tau = tau[(tau > 0) & np.isfinite(tau)]
-        inner_x, inner_tau = _between(x, -np.inf), _between(tau, 0.0)
-        mass = self._joint(effect, x, tau)
-        values = self._values_of_tau(inner_tau[:, None])
-        if effect:
-            values[effect] = inner_x[None, :]
-        holds = np.broadcast_to(statement.holds(values), mass.shape)
-        return float(np.clip(mass[holds].sum(), 0.0, 1.0))
+    def monte_carlo_error(self, statement: Statement) -> float:
+        """Return the standard error of `probability`: 0 where it is integrated, at most 0.0008 elsewhere."""
+        if exact_probability(self.problem, self.nodes, statement) is not None:
+            return 0.0
+        p = self._counted(statement)
+        return float(np.sqrt(p * (1 - p) / JOINT_DRAWS))
 
-    def _tau_at(self, name: str, numbers: list[float]) -> Floats:
-        typical, value = typical_variance(self.problem), np.array(numbers)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            squares = {
-                "tau": value * np.abs(value),
-                "tau2": value,
-                "I2": np.where(value < 100, typical * value / (100 - value), np.inf),
-                "H2": typical * (value - 1),
-            }[name]
-        return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
-
-    def _values_of_tau(self, tau: Floats) -> dict[str, Floats]:
-        typical = typical_variance(self.problem)
-        return {
-            "tau": tau,
-            "tau2": tau**2,
-            "I2": 100 * tau**2 / (tau**2 + typical),
-            "H2": 1 + tau**2 / typical,
-        }
-
-    def _joint(self, effect: str | None, x: Floats, tau: Floats) -> Floats:
-        """Return the probabilities of the rectangles, (tau.size + 1, x.size + 1)."""
-        whole = self._on_panels_of_tau()
-        if whole is not self:
-            return whole._joint(effect, x, tau)
-        below = np.ones((self.nodes.weights.size, 1))
-        if effect:
-            mixture = distribution_of(self, effect)
-            if not isinstance(mixture, NormalMixture):
-                raise AnalysisError(f"no joint statements about '{effect}'")
-            z = (x - mixture.means) / np.maximum(mixture.sds, np.finfo(float).tiny)
-            below = np.column_stack([special.ndtr(z), below])
-        slices = np.diff(below, axis=1, prepend=0.0)
-        return np.diff(
-            np.stack([self._mass_below(part, tau) for part in slices.T], axis=1), axis=0, prepend=0.0
-        )
-
-    def _on_panels_of_tau(self) -> ExactPosterior:
-        """Return the posterior on as many nodes as tau is interpolated on, which may be more."""
-        nodes, density = self.nodes, self.nodes.tau
-        if isinstance(density, PointMass) or nodes.weights.size == density.f.size:
-            return self
-        while nodes.weights.size < density.f.size and nodes.finer is not None:
-            nodes = nodes.finer()
-        return ExactPosterior(self.problem, nodes)
-
-    def _mass_below(self, part: Floats, tau: Floats) -> Floats:
-        """Return the integral of (m,) conditional probabilities over tau up to each limit, and over all."""
-        density = self.nodes.tau
-        total = float(self.nodes.weights @ part)
-        if isinstance(density, PointMass):
-            return np.append(np.where(tau >= density.value, total, 0.0), total)
-        if total <= 0:
-            return np.zeros(tau.size + 1)
-        inside = panel_density(density.rule, density.f * part / total).cdf(density.substitution.u(tau))
-        return np.append(total * inside, total)
+    def _counted(self, statement: Statement) -> float:
+        draws = self.draws(JOINT_DRAWS, np.random.default_rng(0))
+        return float(statement.holds(draw_values(draws, self.problem, names_in(statement))).mean())
 
     def draws(self, n: int, rng: np.random.Generator) -> Draws:
         """Return n independent draws by composition, dealt to four chains (to one where n is odd)."""
@@ -263,11 +184,3 @@ def _variances(rows: Floats, cov: Floats) -> Floats:
     if rows.shape[1] == 1:
         return np.asarray(cov[:, 0] * rows[:, 0] ** 2)
     return np.asarray(((rows @ cov) * rows).sum(axis=2))
-
-
-def _between(cuts: Floats, first: float) -> Floats:
-    """Return a point in each of the intervals that the cuts make, the first beginning at `first`."""
-    if cuts.size == 0:
-        return np.array([1.0])
-    start = cuts[0] - 1.0 - abs(cuts[0]) if first == -np.inf else (first + cuts[0]) / 2
-    return np.concatenate([[start], (cuts[:-1] + cuts[1:]) / 2, [cuts[-1] + 1.0 + abs(cuts[-1])]])
