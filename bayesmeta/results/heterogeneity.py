@@ -23,6 +23,12 @@ LEVEL = 1e-13
 """Relative difference of two heights of a density that counts as none."""
 
 
+TINY = float(np.finfo(float).tiny)
+BEND_STEP = 1e-5
+"""Relative step of a derivative by differences, whose error is its square."""
+HALVINGS = 80
+
+
 class Substitution(NamedTuple):
     """The variable u in which tau is integrated: ``asinh(tau / scale)``, or ``log(tau / scale)``.
 
@@ -175,6 +181,10 @@ class TauDensity:
 
     def mode(self) -> Floats:
         """Return the (1,) highest point of the density of tau; 0 where it is unbounded there."""
+        return self._mode
+
+    @cached_property
+    def _mode(self) -> Floats:
         x, edges = self.rule.x, self.rule.edges
         if self.unbounded:
             return np.zeros(1)
@@ -187,12 +197,7 @@ class TauDensity:
         if best == 0 and self._rise(low) <= 0:
             tau = self.substitution.tau(edges[:1])
             return np.where(tau < tau_floor(self), 0.0, tau)
-        for _ in range(80):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self._rise(middle) > 0 else (low, middle)
-            if high - low <= 1e-15 * abs(high):
-                break
-        top = (low + high) / 2
+        top = _root(self._rise, low, high)
         return self.substitution.tau(np.array([edges[0] if best == 0 and self._level(top) else top]))
 
     def _level(self, u: float) -> bool:
@@ -210,6 +215,26 @@ class TauDensity:
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
         """Return (n, 1) independent draws."""
         return self.quantile(rng.random(n))
+
+
+def _root(rise: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a function that falls through 0 does so, by false position (Illinois)."""
+    at_low, at_high, side = rise(low), rise(high), 0
+    if at_low <= 0 or at_high >= 0:
+        return low if at_low <= 0 else high
+    for _ in range(HALVINGS):
+        point = (low * at_high - high * at_low) / (at_high - at_low)
+        point = point if low < point < high else (low + high) / 2
+        value = rise(point)
+        if value > 0:
+            moved, low, at_low = point - low, point, value
+            at_high, side = (at_high / 2 if side > 0 else at_high), 1
+        else:
+            moved, high, at_high = high - point, point, value
+            at_low, side = (at_low / 2 if side < 0 else at_low), -1
+        if value == 0 or moved <= 1e-15 * abs(point):
+            return point
+    return point
 
 
 def central_moment(density: TauDensity, g: Callable[[Floats], Floats], order: int) -> float:
@@ -384,11 +409,18 @@ class Transformed:
         low, high = tau[max(best - 1, 0)], tau[min(best + 1, tau.size - 1)]
         if best == 0:
             return self.scale.forward(np.array([0.0]))
-        for _ in range(4):
-            grid = np.linspace(low, high, 41)
-            top = int(self.density(self.scale.forward(grid))[:, 0].argmax())
-            low, high = grid[max(top - 1, 0)], grid[min(top + 1, 40)]
-        return self.scale.forward(np.array([(low + high) / 2]))
+        u = self.base.substitution.u(np.array([low, high]))
+        top = _root(self._rise, float(u[0]), float(u[1]))
+        return self.scale.forward(self.base.substitution.tau(np.array([top])))
+
+    def _rise(self, u: float) -> float:
+        """Return a number with the sign of the derivative of the density, times its height."""
+        assert isinstance(self.base, TauDensity)  # noqa: S101 - a point mass has no derivative
+        step = BEND_STEP * (1 + abs(u))
+        tau = self.base.substitution.tau(np.array([u - step, u + step]))
+        bend = np.diff(np.log(self.scale.derivative(np.maximum(tau, TINY))))[0] / (2 * step)
+        height = float(self.base.panels.density(np.array([u]))[0])
+        return self.base._rise(u) - height * float(bend)
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
         """Return (n, 1) independent draws."""
