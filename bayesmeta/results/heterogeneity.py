@@ -213,8 +213,9 @@ class TauDensity:
         return float((self.panels.slope(point) - self.panels.density(point) * bend)[0])
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
-        """Return (n, 1) independent draws."""
-        return self.quantile(rng.random(n))
+        """Return (n, 1) independent draws; their distribution function is exact to about 1e-6."""
+        best = self if self.finer is None else self.finer()
+        return self.substitution.tau(best.panels.inverse(rng.random(n)))[:, None]
 
 
 def _root(rise: Callable[[float], float], low: float, high: float) -> float:
