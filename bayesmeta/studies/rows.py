@@ -273,6 +273,8 @@ def _without_excluded(rows: Rows, exclude: Iterable[str]) -> Rows:
     if isinstance(exclude, str) or not hasattr(exclude, "__iter__"):
         raise AnalysisError(f"exclude must be a list of labels; got '{printable(str(exclude))}'")
     wanted = list(exclude)
+    if not wanted:
+        return rows
     unknown = [label for label in wanted if label not in rows.slab]
     if unknown:
         raise AnalysisError(
