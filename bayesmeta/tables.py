@@ -116,8 +116,8 @@ class Table:
 
     def where(self, row: int) -> str:
         """Return the place of a row (counted from 0): ``"studies.csv:5"``, or ``"row 3"`` without a file."""
-        if self.source and self.lines is not None:
-            return f"{self.source}:{self.lines[row]}"
+        if self.lines is not None:
+            return f"{self.source}:{self.lines[row]}" if self.source else f"row {self.lines[row]}"
         return f"{self.source} row {row + 1}".strip()
 
     def take(self, rows: Iterable[int]) -> Table:
