@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bayesmeta import classical, errors, plots, priors
     from bayesmeta.analysis import Analysis, load_analysis
+    from bayesmeta.batch import fit_many
     from bayesmeta.datasets import list_datasets, load_dataset
     from bayesmeta.fitting import fit, to_pymc
     from bayesmeta.model import Model
@@ -37,6 +38,7 @@ __all__ = [
     "effect_sizes",
     "errors",
     "fit",
+    "fit_many",
     "leave_one_out",
     "list_datasets",
     "load",
@@ -56,6 +58,7 @@ _HOMES = {
     "Studies": "studies",
     "effect_sizes": "studies",
     "fit": "fitting",
+    "fit_many": "batch",
     "leave_one_out": "sensitivity",
     "list_datasets": "datasets",
     "load": "storage",

@@ -104,7 +104,7 @@ def fit_many(
             table, by, model=model, measure=measure, prob=prob, report=report, columns=columns
         )
     ]
-    joined = {name: [value for part in parts for value in part[name]] for name in parts[0]}
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return pd.DataFrame(joined).set_index(by)
 
 
@@ -135,7 +135,8 @@ def blocks(
     source = _Source(table, by, measure, columns)
     for start in range(done, len(source.reviews), BLOCK):
         block = source.reviews[start : start + BLOCK]
-        yield posteriors([one.name for one in block], source.studies(block), chosen, prob=prob)
+        names, made = [one.name for one in block], source.studies(block)
+        yield posteriors(names, made, chosen, prob=prob, better=source.better)
         if report is not None:
             report(start + len(block), len(source.reviews))
 
@@ -156,8 +157,10 @@ class _Source:
         self.measure = measure
         given = {name: value for name, value in columns.items() if isinstance(value, str)}
         known = _columns_of(table)
-        self.arrays = {name: known[column] for name, column in given.items() if column in known}
+        self.arrays = {name: np.asarray(known[column]) for name, column in given.items() if column in known}
         self.options = {name: value for name, value in columns.items() if name not in self.arrays}
+        self.better: str = self.options.get("better", "")
+        self.place = (table.source, table.lines) if isinstance(table, Table) else ("", None)
         self.reviews = _reviews(known, by)
         self._refuse_missing(given, known)
 
@@ -192,8 +195,10 @@ class _Source:
         yield studies, studies.columns[REVIEW].astype(np.intp), ""
 
     def _make(self, rows: Ints, label: Ints) -> Studies:
-        arrays: dict[str, Any] = {name: np.asarray(column)[rows] for name, column in self.arrays.items()}
-        data = {REVIEW: label.astype(np.float64)}
+        arrays: dict[str, Any] = {name: column[rows] for name, column in self.arrays.items()}
+        source, lines = self.place
+        counted = rows + 1 if lines is None else np.asarray(lines)[rows]
+        data = Table({REVIEW: label.astype(np.float64)}, source, tuple(counted.tolist()))
         options: dict[str, Any] = {"allow_total_rows": "slab" not in arrays, **self.options}
         if "yi" in arrays:
             return Studies.from_effects(data=data, measure=self.measure, **arrays, **options)
@@ -211,7 +216,7 @@ def _columns_of(table: object) -> dict[str, Any]:
     items = getattr(table, "items", None)
     if items is None:
         raise DataError(f"a table must be a DataFrame or a mapping of columns; got {type(table).__name__}")
-    return {str(name): np.asarray(column) for name, column in items()}
+    return {str(name): column for name, column in items()}
 
 
 def _reviews(known: Mapping[str, Any], by: str) -> list[Review]:
@@ -219,13 +224,14 @@ def _reviews(known: Mapping[str, Any], by: str) -> list[Review]:
     if by not in known:
         hint = suggest(by, known) or f"; the columns are {', '.join(map(printable, known))}"
         raise AnalysisError(f'the table has no column "{printable(by)}"{hint}')
-    numbers: dict[object, int] = {}
-    codes = np.array([numbers.setdefault(value, len(numbers)) for value in known[by].tolist()], dtype=np.intp)
-    if not numbers:
+    import pandas as pd
+
+    codes, values = pd.factorize(np.asarray(known[by]).astype(object), use_na_sentinel=False)
+    if not codes.size:
         raise DataError("the table has no studies")
     rows = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes))
-    names = [_name(value, by) for value in numbers]
+    names = [_name(value, by) for value in values.tolist()]
     return [Review(name, part) for name, part in zip(names, np.split(rows, ends[:-1]), strict=True)]
 
 

@@ -85,16 +85,16 @@ class Posteriors:
 
     def columns(self, by: str) -> dict[str, Any]:
         """Return the columns of the table of results, that of the names being called `by`."""
-        found: dict[str, Any] = {by: list(self.names), "k": self.k.tolist()}
+        found: dict[str, Any] = {by: np.array(self.names, dtype=object), "k": self.k}
         for i, quantity in enumerate(QUANTITIES):
             for j, statistic in enumerate(STATISTICS):
-                found[f"{quantity}_{statistic}"] = self.answers.table[:, i, j].tolist()
+                found[f"{quantity}_{statistic}"] = self.answers.table[:, i, j]
         above = self.answers.above_zero
-        found["p_above_zero"] = above.tolist()
+        found["p_above_zero"] = above
         if self.better:
-            found["p_benefit"] = (above if self.better == "higher" else 1 - above).tolist()
-        rest = {"log_evidence": self.answers.log_evidence.tolist(), "error": self.answers.error.tolist()}
-        return {**found, **rest, "status": list(self.status)}
+            found["p_benefit"] = above if self.better == "higher" else 1 - above
+        rest = {"log_evidence": self.answers.log_evidence, "error": self.answers.error}
+        return {**found, **rest, "status": np.array(self.status, dtype=object)}
 
 
 class _Sorted(NamedTuple):
@@ -115,6 +115,7 @@ def posteriors(
     model: Model,
     *,
     prob: float,
+    better: str,
 ) -> Posteriors:
     """Return the posteriors of reviews.
 
@@ -128,15 +129,16 @@ def posteriors(
         Priors.
     prob : float
         Probability of the intervals.
+    better : str
+        Direction that favours group 1.
     """
     count = len(names)
     empty = Answers(np.full((count, len(QUANTITIES), len(STATISTICS)), nan), *np.full((3, count), nan))
-    status, k, better = ["no studies with an estimate"] * count, np.zeros(count, dtype=np.intp), ""
+    status, k = ["no studies with an estimate"] * count, np.zeros(count, dtype=np.intp)
     for studies, numbers, fault in made:
         if studies is None:
             status[int(numbers[0])] = fault
             continue
-        better = studies.better
         _fill(studies, numbers, model, prob, empty, status, k)
     return Posteriors(tuple(names), k, empty, status, better)
 

@@ -149,10 +149,10 @@ def test_a_review_that_is_wrong_is_named_and_stops_no_other():
     data.loc[data.index[data["review"] == "R3"][2], "yi"] = np.nan
     found = fit_many(data, "review", model=model, yi="yi", sei="sei")
     assert found.loc["R1", "status"].startswith(
-        'row 1 study "Study 1" column "sei": a standard error must be'
+        'row 4 study "Study 1" column "sei": a standard error must be'
     )
     assert found.loc["R3", "status"].startswith(
-        'row 3 study "Study 3" column "yi": an effect must be a number'
+        'row 15 study "Study 3" column "yi": an effect must be a number'
     )
     assert found.loc[["R1", "R3"], "k"].tolist() == [0, 0]
     assert found.loc[["R1", "R3"], "mu_mean"].isna().all()
@@ -165,9 +165,9 @@ def test_a_posterior_that_does_not_exist_is_said_in_its_row():
     )
     assert found["status"].tolist()[2:] == ["ok", "ok"]
     assert found.loc["R1", "status"] == (
-        "the posterior does not exist: Flat() as the prior of tau with 2 studies and 1 flat coefficient (tail "
-        "exponent 0 + 2 - 1 must exceed 1); use a proper prior of tau such as HalfNormal or HalfCauchy, or a "
-        "Normal prior of mu"
+        "the posterior does not exist: Flat() as the prior of tau with 2 studies and 1 flat coefficient "
+        "(tail exponent 0 + 2 - 1 must exceed 1); use a proper prior of tau such as HalfNormal or HalfCauchy, "
+        "or a Normal prior of mu"
     )
     assert np.isnan(found.loc["R2", "mu_mean"])
     assert np.isfinite(found.loc["R3", "mu_mean"])

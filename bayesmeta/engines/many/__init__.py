@@ -100,7 +100,7 @@ class _Chunk:
         residual = (reviews.y - self.centre[:, None]) / self.scale[:, None]
         self.v = reviews.v / self.scale[:, None] ** 2
         self.k = reviews.y.shape[1]
-        self.products = np.stack([np.ones_like(residual), residual, residual**2], axis=-1)
+        self.products = np.stack([np.ones_like(residual), residual, residual**2], axis=1)
         self.precision = reviews.precision * self.scale**2
         self.offset = (reviews.mean - self.centre) / self.scale
         self.typical_v = _typical_variance(reviews.v)
@@ -108,14 +108,14 @@ class _Chunk:
     def given(self, u: Floats, which: Ints | slice) -> tuple[Floats, Floats, Floats, Floats]:
         """Return log density of u, tau, mean and variance of mu given tau, each (R, m)."""
         tau = self.substitution.tau(u)
-        total = self.v[which][:, None, :] + (tau * tau)[:, :, None]
+        total = self.v[which][:, :, None] + (tau * tau)[:, None, :]
         log_det = _log_product(total)
-        sums = np.matmul(np.reciprocal(total, out=total), self.products[which])
+        sums = np.matmul(self.products[which], np.reciprocal(total, out=total))
         precision, offset = self.precision[which][:, None], self.offset[which][:, None]
-        information = sums[:, :, 0] + precision
-        score = sums[:, :, 1] + precision * offset
+        information = sums[:, 0] + precision
+        score = sums[:, 1] + precision * offset
         beta = score / information
-        rss = np.maximum(sums[:, :, 2] + precision * offset**2 - score * beta, 0.0)
+        rss = np.maximum(sums[:, 2] + precision * offset**2 - score * beta, 0.0)
         log_marginal = -0.5 * (log_det + rss + np.log(information) + (self.k - 1) * LOG_2PI)
         with np.errstate(divide="ignore"):
             constant = np.where(precision > 0, 0.5 * (np.log(precision) - LOG_2PI), 0.0)
@@ -216,9 +216,11 @@ def _typical_variance(v: Floats) -> Floats:
 
 
 def _log_product(total: Floats) -> Floats:
-    """Return the log of the product of (R, m, k) variances, which are at least 1."""
-    groups = np.multiply.reduceat(total, np.arange(0, total.shape[2], FACTORS), axis=2)
-    return np.asarray(np.log(groups).sum(axis=2))
+    """Return the (R, m) logs of the products of (R, k, m) variances, which are at least 1."""
+    found = np.zeros((total.shape[0], total.shape[2]))
+    for start in range(0, total.shape[1], FACTORS):
+        found += np.log(np.multiply.reduce(total[:, start : start + FACTORS], axis=1))
+    return found
 
 
 def _error(

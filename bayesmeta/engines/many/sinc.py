@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
     from bayesmeta.engines.many.values import Nodes
 
-NEWTON_STEPS = 12
+NEWTON_STEPS = 20
 CLOSE = 1e-6
-"""Newton step, in steps between nodes, after which the next is below rounding: it converges quadratically."""
-TOO_NEAR = 1e-9
-"""Distance from a node, in steps, below which the density is taken beside it."""
-GAUSS, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(4)
+"""Newton step, in half steps between nodes, after which the next is below rounding."""
+DEGREE = 12
+"""Degree of the distribution function between neighbouring nodes: 2e-10 off at the highest frequency."""
+MISSED = 1e-10
+"""Probability by which a quantile may miss."""
+MANY = 250_000
+"""Multiplications of a matrix product; beyond them libraries start threads, which would fight the pool."""
 PANEL = 8
 """Steps between nodes that share a Gauss-Legendre panel."""
 
@@ -51,42 +54,67 @@ def _mirrored_integrals(m: int) -> Floats:
 def cdf_at_nodes(nodes: Nodes) -> Floats:
     """Return the (R, m) distribution functions of u at its nodes."""
     m = nodes.u.shape[1]
-    cdf = nodes.weights @ _sinc_integrals(m)
+    cdf = _product(nodes.weights, _sinc_integrals(m))
     if nodes.even.any():
-        cdf[nodes.even] = nodes.weights[nodes.even] @ _mirrored_integrals(m)
-    return np.asarray(cdf)
+        cdf[nodes.even] = _product(nodes.weights[nodes.even], _mirrored_integrals(m))
+    return cdf
+
+
+def _product(rows: Floats, matrix: Floats) -> Floats:
+    """Return the matrix product, made in parts that are small enough for one thread."""
+    many = max(1, MANY // matrix.size)
+    parts = [rows[start : start + many] @ matrix for start in range(0, rows.shape[0], many)]
+    return np.concatenate(parts)
 
 
 def quantiles_of_u(nodes: Nodes, p: Floats) -> Floats:
-    """Return the quantiles (R, n) of u, by Newton's method from the nearest node."""
+    """Return the quantiles (R, n) of u, by Newton's method between the nearest nodes; NaN where it fails."""
     cdf = cdf_at_nodes(nodes)
     below = np.clip((cdf[:, None, :] < p[:, None]).sum(axis=2) - 1, 0, nodes.u.shape[1] - 2)
     rows = np.arange(below.shape[0])[:, None]
-    first, last = cdf[rows, below], cdf[rows, below + 1]
-    step = nodes.step
-    node, wanted = nodes.u[rows, below], p - first
-    density = _Interpolated(nodes)
-    x = node + step * _cubic_start(wanted, last - first, step * density(node), step * density(node + step))
+    wanted, mass = p - cdf[rows, below], cdf[rows, below + 1] - cdf[rows, below]
+    matrix = _to_polynomials(nodes.u.shape[1])
+    around = np.lib.stride_tricks.sliding_window_view(_continued(nodes), matrix.shape[0], axis=1)
+    density = np.moveaxis(around[rows, below] @ matrix, 2, 0)
+    t = _solved(density, wanted, np.clip(2 * wanted / mass - 1, -1.0, 1.0))
+    return np.asarray(nodes.u[rows, below] + nodes.step * (1 + t) / 2)
+
+
+def _continued(nodes: Nodes) -> Floats:
+    """Return the (R, 4 m - 3) probabilities at nodes -2 (m - 1) to 2 (m - 1), 0 beyond those given."""
+    last = nodes.u.shape[1] - 1
+    values = np.zeros((nodes.u.shape[0], 4 * last + 1))
+    values[:, 2 * last : 3 * last + 1] = nodes.weights
+    values[nodes.even, last : 2 * last] = nodes.weights[nodes.even, :0:-1]
+    values[nodes.even, 2 * last] *= 2
+    return values
+
+
+@cache
+def _to_polynomials(m: int) -> Floats:
+    """Return the (3 m - 2, `DEGREE`) matrix from values at nodes around a step to a polynomial on it.
+
+    The nodes are the 2 (m - 1) before the step, that where it begins, and m - 1 beyond. The coefficients are
+    those of the powers of t, which is -1 at the beginning of the step and 1 at its end.
+    """
+    t = np.cos(np.pi * (np.arange(DEGREE) + 0.5) / DEGREE)
+    values = np.sinc((1 + t) / 2 - np.arange(2 - 2 * m, m)[:, None])
+    return np.asarray(np.linalg.solve(np.vander(t, increasing=True), values.T).T)
+
+
+def _solved(density: Floats, wanted: Floats, t: Floats) -> Floats:
+    """Return t up to which polynomials have the probabilities wanted, by Newton's method from `t`."""
+    integral = np.polynomial.polynomial.polyint(density, lbnd=-1, scl=0.5)
     for _ in range(NEWTON_STEPS):
+        missed = wanted - np.polynomial.polynomial.polyval(t, integral, tensor=False)
         with np.errstate(divide="ignore", invalid="ignore"):
-            move = (wanted - density.integral(node, x)) / density(x)
-        new = np.clip(x + np.where(np.isfinite(move), move, 0.0), node, node + step)
-        moved, x = np.abs((new - x) / step).max(), new
+            move = 2 * missed / np.polynomial.polynomial.polyval(t, density, tensor=False)
+        new = np.clip(t + np.where(np.isfinite(move), move, 0.0), -1.0, 1.0)
+        moved, t = np.abs(new - t).max(), new
         if moved < CLOSE:
             break
-    return x
-
-
-def _cubic_start(wanted: Floats, mass: Floats, left: Floats, right: Floats) -> Floats:
-    """Return t in [0, 1] up to which a cubic with given mass and end densities has about the mass wanted."""
-    t = np.clip(wanted / mass, 0.0, 1.0)
-    for _ in range(3):
-        value = t * (left + t * ((3 * mass - 2 * left - right) + t * (left + right - 2 * mass)))
-        slope = left + t * (2 * (3 * mass - 2 * left - right) + 3 * t * (left + right - 2 * mass))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            step = (wanted - value) / slope
-        t = np.clip(t + np.where(np.isfinite(step), step, 0.0), 0.0, 1.0)
-    return t
+    missed = wanted - np.polynomial.polynomial.polyval(t, integral, tensor=False)
+    return np.where(np.abs(missed) < MISSED, t, np.nan)
 
 
 @cache
@@ -106,37 +134,4 @@ def mean_next_to_zero(nodes: Nodes) -> Floats:
     places, weights = _to_panels(nodes.u.shape[1])
     step = nodes.step
     even = (nodes.weights * np.hypot(1.0, nodes.tau)).sum(axis=1)
-    return np.asarray(even - (np.exp(-step * places) * (nodes.weights @ weights)).sum(axis=1))
-
-
-class _Interpolated:
-    """Density of u between the nodes, by sinc functions."""
-
-    def __init__(self, nodes: Nodes) -> None:
-        self.first, self.step = nodes.u[:, :1], nodes.step
-        alternating = np.where(np.arange(nodes.u.shape[1]) % 2, -1.0, 1.0)
-        self.values = (nodes.weights * alternating / self.step)[:, None, :]
-        self.even = nodes.even[:, None, None]
-
-    def __call__(self, x: Floats) -> Floats:
-        """Return the densities at x (R, n)."""
-        t = ((x - self.first) / self.step)[:, :, None]
-        nearest = np.round(t)
-        rest = t - nearest
-        rest = np.where(np.abs(rest) < TOO_NEAR, TOO_NEAR, rest)
-        place = np.arange(self.values.shape[2])
-        kernels = 1 / (nearest - place + rest)
-        if self.even.any():
-            kernels += self.even / (nearest + place + rest)
-        sine = np.sin(np.pi * rest) * np.where(nearest % 2, -1.0, 1.0) / np.pi
-        return np.asarray((kernels * self.values).sum(axis=2) * sine[:, :, 0])
-
-    def integral(self, start: Floats, end: Floats) -> Floats:
-        """Return the (R, n) integrals between points less than a step apart."""
-        half = (end - start) / 2
-        return np.asarray(
-            half
-            * sum(
-                weight * self(start + half * (1 + t)) for t, weight in zip(GAUSS, GAUSS_WEIGHTS, strict=True)
-            )
-        )
+    return np.asarray(even - (np.exp(-step * places) * _product(nodes.weights, weights)).sum(axis=1))
