@@ -166,8 +166,8 @@ def test_a_posterior_that_does_not_exist_is_said_in_its_row():
     assert found["status"].tolist()[2:] == ["ok", "ok"]
     assert found.loc["R1", "status"] == (
         "the posterior does not exist: Flat() as the prior of tau with 2 studies and 1 flat coefficient "
-        "(tail exponent 0 + 2 - 1 must exceed 1); use a proper prior of tau such as HalfNormal or HalfCauchy, "
-        "or a Normal prior of mu"
+        "(tail exponent 0 + 2 - 1 must exceed 1); use a proper prior of tau such as HalfNormal or "
+        "HalfCauchy, or a Normal prior of mu"
     )
     assert np.isnan(found.loc["R2", "mu_mean"])
     assert np.isfinite(found.loc["R3", "mu_mean"])

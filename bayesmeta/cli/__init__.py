@@ -1,4 +1,4 @@
-"""The command line: ``bayesmeta run | fit | check | datasets | models | schema``.
+"""The command line: ``bayesmeta run | fit | batch | check | datasets | models | schema``.
 
 Exit codes: 0 done; 2 usage or invalid analysis; 3 data; 4 computed, a diagnostic or known answer failed;
 5 input or output; 6 numerical or sampler failure; 130 interrupted.
@@ -44,11 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     earlier = _catch_signals()
     try:
         return _guarded(arguments)
-    except KeyboardInterrupt:
-        return _ended("interrupted; nothing was left behind", INTERRUPTED)
-    except _Stopped as stopped:
-        name = signal.Signals(stopped.number).name
-        return _ended(f"ended by {name}; nothing was left behind", 128 + stopped.number)
+    except (KeyboardInterrupt, _Stopped) as stopped:
+        return _ended(stopped, "nothing was left behind")
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
@@ -64,6 +61,8 @@ def _guarded(arguments: list[str]) -> int:
         from bayesmeta.cli.app import invoke
 
         return invoke(arguments, terminal)
+    except (KeyboardInterrupt, _Stopped) as stopped:
+        return _ended(stopped, terminal.remains)
     except BayesmetaError as error:
         for message in error.messages:
             terminal.error(message)
@@ -99,12 +98,15 @@ def _catch_signals() -> dict[int, Any]:
     return earlier
 
 
-def _ended(message: str, code: int) -> int:
-    """End the sampling process, say so in one line, and return the exit code."""
+def _ended(stopped: BaseException, remains: str) -> int:
+    """End the sampling process, say in one line what stopped the command, and return the exit code."""
     from bayesmeta.cli.terminal import Terminal
 
     module = sys.modules.get("bayesmeta.engines.nuts.child")
     if module is not None:
         module.process.close()
-    Terminal().note(message)
-    return code
+    if isinstance(stopped, _Stopped):
+        Terminal().note(f"ended by {signal.Signals(stopped.number).name}; {remains}")
+        return 128 + stopped.number
+    Terminal().note(f"interrupted; {remains}")
+    return INTERRUPTED

@@ -193,6 +193,39 @@ def fit(
     return fit_command(terminal, asked, as_json=as_json)
 
 
+@app.command(
+    epilog="Columns as of fit. Example: bayesmeta batch cochrane.csv --by review --measure OR ai=events1 "
+    "n1i=total1 ci=events2 n2i=total2 --better lower --out results.csv. Interrupted with --out, the same "
+    "command continues where it was."
+)
+def batch(
+    context: typer.Context,
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="CSV file, or the name of a bundled data set.")
+    ],
+    columns: Annotated[
+        list[str], typer.Argument(metavar="NAME=COLUMN...", help="What the columns are, by metafor's names.")
+    ],
+    by: Annotated[str, typer.Option(help="Column that names the review of each study.")],
+    measure: Annotated[str, typer.Option(help="MD, SMD, OR, RR, ...; GEN for ready-made effects.")] = "GEN",
+    mu: Annotated[str | None, typer.Option(help="Prior of the mean effects.")] = None,
+    tau: Annotated[str | None, typer.Option(help="Prior of the heterogeneity.")] = None,
+    better: Annotated[str, typer.Option(help="higher or lower: the direction that favours group 1.")] = "",
+    prob: Annotated[float, typer.Option(help="Probability of the equal-tailed intervals.")] = 0.95,
+    out: Annotated[str | None, typer.Option(metavar="FILE", help="CSV file to write, resumable.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Fit every review in a table of many, and print a row for each."""
+    from bayesmeta.cli.batching import Asked, batch_command
+
+    terminal: Terminal = context.obj[0]
+    terminal.quiet = quiet
+    priors = {"mu": mu, "tau": tau}
+    asked = Asked(table, by, tuple(columns), measure, priors, better, prob, out)
+    return batch_command(terminal, asked, as_json=as_json)
+
+
 @app.command()
 def check(
     context: typer.Context,

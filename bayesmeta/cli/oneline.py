@@ -85,7 +85,7 @@ def analysis_from(asked: Asked) -> Analysis:
     """
     given = {name: prior for name, prior in asked.priors.items() if prior is not None}
     header = {"title": Path(asked.table).name} | ({} if asked.seed is None else {"seed": asked.seed})
-    data = _source(asked) | {"measure": asked.measure, "columns": _pairs(asked.columns)}
+    data = _source(asked) | {"measure": asked.measure, "columns": pairs(asked.columns)}
     return analysis_of(
         {
             "analysis": header,
@@ -97,17 +97,37 @@ def analysis_from(asked: Asked) -> Analysis:
     )
 
 
-def _source(asked: Asked) -> dict[str, Any]:
-    name = asked.table
+def is_dataset(name: str) -> bool:
+    """Return whether a table is a bundled data set, and no file.
+
+    Raises
+    ------
+    FileError
+        If it looks like the name of a data set, and there is none.
+    """
     if name in DATASETS and not Path(name).is_file():
-        return {"dataset": name, "slab": asked.slab or DATASETS[name].label}
+        return True
     if not Path(name).exists() and len(Path(name).parts) == 1 and not Path(name).suffix:
         hint = suggest(name, DATASETS) or "; 'bayesmeta datasets' lists the data sets"
         raise FileError(f"no file or bundled data set '{printable(name)}'{hint}")
+    return False
+
+
+def _source(asked: Asked) -> dict[str, Any]:
+    name = asked.table
+    if is_dataset(name):
+        return {"dataset": name, "slab": asked.slab or DATASETS[name].label}
     return {"file": name} | ({} if asked.slab is None else {"slab": asked.slab})
 
 
-def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
+def pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    """Return the columns by name, from texts such as ``"yi=effect"``.
+
+    Raises
+    ------
+    AnalysisError
+        Naming every text that is none.
+    """
     found: dict[str, str] = {}
     faults = []
     for text in texts:

@@ -63,6 +63,8 @@ class Terminal:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
+        self.remains = "nothing was left behind"
+        """What an interruption leaves, in words."""
         self._gone: set[str] = set()
 
     @property
