@@ -226,17 +226,21 @@ def _reviews(known: Mapping[str, Any], by: str) -> list[Review]:
         raise AnalysisError(f'the table has no column "{printable(by)}"{hint}')
     import pandas as pd
 
-    codes, values = pd.factorize(np.asarray(known[by]).astype(object), use_na_sentinel=False)
+    column = known[by]
+    given: Any = column if hasattr(column, "dtype") else np.asarray(column)
+    codes, values = pd.factorize(given, use_na_sentinel=False)
     if not codes.size:
         raise DataError("the table has no studies")
     rows = np.argsort(codes, kind="stable")
-    ends = np.cumsum(np.bincount(codes))
+    ends = np.cumsum(np.bincount(codes)).tolist()
     names = [_name(value, by) for value in values.tolist()]
-    return [Review(name, part) for name, part in zip(names, np.split(rows, ends[:-1]), strict=True)]
+    return [
+        Review(name, rows[first:last]) for name, first, last in zip(names, [0, *ends[:-1]], ends, strict=True)
+    ]
 
 
 def _name(value: object, by: str) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
-    if text in {"", "nan", "None"}:
+    if text in {"", "nan", "None", "<NA>"}:
         raise DataError(f'column "{printable(by)}": a review must have a name; got an empty cell; fill it in')
     return text

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import bayesmeta as bm
-from bayesmeta.batch import fit_many
+from bayesmeta import fit_many
 from bayesmeta.engines.many import Reviews, integrate_many
 from bayesmeta.engines.many.values import QUANTITIES, STATISTICS
 from bayesmeta.errors import AnalysisError, DataError, ModelError
@@ -239,6 +239,166 @@ def test_mistakes_in_the_call_are_refused(change, kind, message):
     with pytest.raises(kind) as caught:
         fit_many(options.pop("table"), options.pop("by"), **options)
     assert str(caught.value) == message
+
+
+HARD = {
+    "prior and data contradict each other": ([0, 0, 1e4, 1e4], [1, 1, 1, 1], "Flat()", "HalfNormal(0.1)"),
+    "identical effects": ([0.3] * 5, [0.1, 0.2, 0.3, 0.1, 0.2], "Flat()", "HalfNormal(0.5)"),
+    "one study": ([0.4], [0.2], "Normal(0, 1)", "HalfCauchy(0.5)"),
+    "two studies, no mean of mu": ([-0.4, 0.5], [0.2, 0.1], "Flat()", "HalfCauchy(0.5)"),
+    "three studies, everything flat": ([-0.4, 0.5, 0.1], [0.2, 0.1, 0.2], "Flat()", "Flat()"),
+    "the mean is far from its prior": ([0.1, 0.2, 0.3], [0.1] * 3, "Normal(50, 1)", "HalfNormal(0.5)"),
+    "a prior far below the data": ([0.1, 0.2, 0.3, 2], [0.1] * 4, "Normal(0, 1)", "HalfNormal(1e-4)"),
+    "a prior like a point": ([0.1, 0.2, 0.3, 2], [0.1] * 4, "Normal(0, 1)", "LogNormal(-1, 0.001)"),
+    "a density without bound at 0": ([0.1, 0.2, 0.3, 2], [0.1] * 4, "Normal(0, 1)", "Gamma(0.3, 1)"),
+    "half a degree of freedom above 1": ([0.1, 0.4], [0.1, 0.1], "Flat()", "HalfStudentT(1.5, 0.2)"),
+    "a precise study far away": ([0, 0, 0, 30], [0.1, 0.1, 0.1, 1], "Normal(0, 1)", "HalfCauchy(0.01)"),
+}
+
+
+@pytest.mark.parametrize("case", HARD)
+def test_hard_reviews_together_are_what_each_is_alone(case):
+    y, s, mu, tau = HARD[case]
+    data = pd.DataFrame({"review": "hard", "yi": np.array(y, dtype=float), "sei": np.array(s, dtype=float)})
+    model = bm.Model(mu=mu, tau=tau)
+    found = fit_many(data, "review", model=model, yi="yi", sei="sei")
+    assert found.loc["hard", "error"] <= 1e-8
+    assert_same(found, one_at_a_time(data, model))
+
+
+def test_a_conflict_of_prior_and_data_has_its_golden_interval():
+    """30-digit arithmetic; the mean is 5000 by symmetry."""
+    y, s, mu, tau = HARD["prior and data contradict each other"]
+    data = {"review": ["a"] * 4, "yi": y, "sei": s}
+    row = fit_many(data, "review", model=bm.Model(mu=mu, tau=tau), yi="yi", sei="sei").loc["a"]
+    assert row["mu_mean"] == pytest.approx(5000, abs=1e-9)
+    assert (row["mu_lower"], row["mu_upper"]) == pytest.approx((4969.0103, 5030.9897), abs=5e-5)
+
+
+TRUTH = {
+    "errors a million times the smallest": (
+        ([0.1, 0.5, -3e3, 2e5], [1, 1e3, 1e4, 1e6], "Flat()", "HalfCauchy(10)"),
+        {
+            "log_evidence": -32.7644839647234,
+            "mu_mean": -0.1544032737889467,
+            "mu_sd": 100.8836142134778,
+            "tau_mean": 31.29668349506035,
+            "tau_sd": 128.4764629041659,
+            "I2_mean": 0.4150063830668305,
+            "I2_sd": 3.390682067619307,
+        },
+    ),
+    "the same with a prior that is not even": (
+        ([0.1, 0.5, -3e3, 2e5], [1, 1e3, 1e4, 1e6], "Normal(0, 1e5)", "Exponential(0.1)"),
+        {
+            "log_evidence": -45.18749086367004,
+            "mu_mean": 0.09410335638440839,
+            "mu_sd": 14.16187089851906,
+            "tau_mean": 9.9959769446964,
+            "tau_sd": 9.993977116329662,
+        },
+    ),
+    "effects of a million million": (
+        ([1e12 + 0.5, 1e12 + 1, 1e12 - 0.25], [0.5, 0.25, 1], "Flat()", "HalfNormal(1)"),
+        {
+            "log_evidence": -2.693448113886325,
+            "mu_sd": 0.5143600868812956,
+            "tau_mean": 0.5549419834180765,
+            "tau_sd": 0.4479431414147388,
+            "I2_mean": 44.05625360707453,
+            "I2_sd": 29.84983932879718,
+        },
+    ),
+    "the same with a normal mean": (
+        ([1e12 + 0.5, 1e12 + 1, 1e12 - 0.25], [0.5, 0.25, 1], "Normal(0, 1e13)", "HalfCauchy(1)"),
+        {
+            "log_evidence": -33.82537729202382,
+            "mu_sd": 0.6396319499603898,
+            "tau_mean": 0.621852632805515,
+            "I2_mean": 44.13173374068982,
+        },
+    ),
+    "priors a million times too wide": (
+        ([0.1, 0.2, 0.3, 2], [0.1] * 4, "Normal(0, 1e6)", "HalfNormal(1e6)"),
+        {
+            "log_evidence": -33.11767766044811,
+            "mu_mean": 0.649999999994754,
+            "mu_sd": 2.840919895968735,
+            "tau_mean": 1.953669663004534,
+            "tau_sd": 5.370305701006674,
+            "I2_sd": 0.8197575832701319,
+        },
+    ),
+    "a prior that is hardly proper": (
+        ([0.1] * 4, [0.1] * 4, "Normal(0, 1)", "InverseGamma(0.001, 0.001)"),
+        {
+            "log_evidence": -3.05790788885094,
+            "mu_mean": 0.09969107720319901,
+            "mu_sd": 0.0555825001304546,
+            "tau_mean": 0.02533769046355406,
+            "I2_mean": 8.704720754858223,
+        },
+    ),
+}
+"""40-digit arithmetic (mpmath): 30 Gauss-Legendre points on each panel of 0.5 in log tau, -60 to 60."""
+
+
+@pytest.mark.parametrize("case", TRUTH)
+def test_hard_reviews_have_their_golden_values(case):
+    (y, s, mu, tau), values = TRUTH[case]
+    data = {"review": ["a"] * len(y), "yi": y, "sei": s}
+    row = fit_many(data, "review", model=bm.Model(mu=mu, tau=tau), yi="yi", sei="sei").loc["a"]
+    for name, value in values.items():
+        sd = row.get(f"{name.removesuffix('_mean')}_sd", 0)
+        assert row[name] == pytest.approx(value, rel=1e-9, abs=1e-9 * sd), name
+    assert row["error"] <= 1e-8
+    if "million million" in case:
+        assert row["mu_mean"] == pytest.approx(1000000000000.681, abs=2e-4)  # doubles are 1.2e-4 apart there
+
+
+def test_moments_do_not_exist_where_theory_says_so():
+    """E tau^r exists iff a + k - p > 1 + r; the tail a is 2 of half-Cauchy, 0 of flat; p = 1, the flat mean."""
+    found = fit_many(
+        table([2, 3, 4]), "review", model=bm.Model(mu="Flat()", tau="HalfCauchy(1)"), yi="yi", sei="sei"
+    )
+    for column in ("mu", "tau", "theta_new"):
+        assert found[f"{column}_mean"].notna().tolist() == [True, True, True]
+        assert found[f"{column}_sd"].notna().tolist() == [False, True, True]
+    found = fit_many(
+        table([3, 4, 5]), "review", model=bm.Model(mu="Flat()", tau="Flat()"), yi="yi", sei="sei"
+    )
+    for column in ("mu", "tau", "theta_new"):
+        assert found[f"{column}_mean"].notna().tolist() == [False, True, True]
+        assert found[f"{column}_sd"].notna().tolist() == [False, False, True]
+
+
+def test_a_review_that_does_not_settle_together_is_done_alone(monkeypatch):
+    data, model = table([4, 5]), bm.Model(mu="Normal(0, 1)", tau="HalfNormal(0.5)")
+    whole = fit_many(data, "review", model=model, yi="yi", sei="sei")
+    monkeypatch.setattr("bayesmeta.engines.many.FIRST_STEPS", 8)
+    monkeypatch.setattr("bayesmeta.engines.many.MOST_STEPS", 8)
+    alone = fit_many(data, "review", model=model, yi="yi", sei="sei")
+    assert alone["error"].max() <= 1e-8
+    pd.testing.assert_frame_equal(alone.drop(columns="error"), whole.drop(columns="error"), rtol=1e-8)
+
+
+def test_a_block_without_a_good_review_has_the_same_columns(monkeypatch):
+    data, model = table([2, 3]), bm.Model(mu="Normal(0, 1)", tau="HalfNormal(0.5)")
+    data.loc[:1, "sei"] = -1.0
+    monkeypatch.setattr("bayesmeta.batch.BLOCK", 1)
+    found = fit_many(data, "review", model=model, better="lower", yi="yi", sei="sei")
+    assert found["p_benefit"].notna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    "names", [["a", None, "a"], [1.0, np.nan, 1.0], pd.array([1, None, 1], dtype="Int64")]
+)
+def test_a_review_must_have_a_name(names):
+    data = pd.DataFrame({"review": names, "yi": [0.1, 0.2], "sei": [0.1, 0.1]})
+    with pytest.raises(DataError) as caught:
+        fit_many(data, "review", model=bm.Model(mu="Normal(0, 1)", tau="HalfNormal(1)"), yi="yi", sei="sei")
+    must = "a review must have a name; got an empty cell; fill it in"
+    assert str(caught.value) == f'column "review": {must}'
 
 
 def test_coarse_nodes_are_noticed(monkeypatch):

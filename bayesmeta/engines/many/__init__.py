@@ -21,7 +21,7 @@ import numpy as np
 from scipy import special
 
 from bayesmeta.engines.many.effects import above, below, mean_and_sd, quantiles_of_effects, robust_spread
-from bayesmeta.engines.many.sinc import cdf_at_nodes, mean_next_to_zero, quantiles_of_u
+from bayesmeta.engines.many.sinc import cdf_at_nodes, moments_of_tau, quantiles_of_u
 from bayesmeta.engines.many.values import (
     Answers,
     Nodes,
@@ -179,28 +179,22 @@ class _Chunk:
     def _summary(self, nodes: Nodes, which: Ints, p: Floats) -> Answers:
         scale, centre = self.scale[which], self.centre[which]
         mean, sd = mean_and_sd(nodes)
+        of_tau = moments_of_tau(nodes)
         quantiles = quantiles_of_effects(nodes, mean, sd, p)
         tau = self.substitution.tau(quantiles_of_u(nodes, p))
         mu_bound = self.moments if self.flat_mu else np.inf
         rows = [
             relocated(statistics(mean[:, 0], sd[:, 0], quantiles[:, 0], mu_bound), scale, centre),
-            relocated(self._of_tau(nodes, tau), scale, np.zeros(scale.size)),
+            relocated(statistics(*of_tau, tau, self.moments), scale, np.zeros(scale.size)),
             relocated(statistics(mean[:, 1], sd[:, 1], quantiles[:, 1], self.moments), scale, centre),
             inconsistency(nodes, tau, self.typical_v[which] / scale**2),
         ]
         error = _error(nodes, mean, sd, quantiles, p, (mu_bound, self.moments))
+        if self.moments > 1:
+            apart = np.abs(moments_of_tau(nodes.thinned(2))[0] - of_tau[0])
+            error = np.maximum(error, apart / robust_spread(nodes, sd)[:, 1])
+        error[np.isnan(tau).any(axis=1)] = np.nan
         return Answers(np.stack(rows, axis=1), above(nodes, -centre / scale), nodes.log_evidence, error)
-
-    def _of_tau(self, nodes: Nodes, quantiles: Floats) -> Floats:
-        """Return the (R, 5) statistics of tau, not even next to 0: its mean needs other nodes there."""
-        mean = (nodes.weights * nodes.tau).sum(axis=1)
-        variance = (nodes.weights * (nodes.tau - mean[:, None]) ** 2).sum(axis=1)
-        at_zero = nodes.even
-        if at_zero.any():
-            near = nodes.take(at_zero)
-            mean[at_zero] = mean_next_to_zero(near)
-            variance[at_zero] = (near.weights * near.tau**2).sum(axis=1) - mean[at_zero] ** 2
-        return statistics(mean, np.sqrt(np.maximum(variance, 0.0)), quantiles, self.moments)
 
 
 def _log_derivative(u: Floats, substitution: Substitution) -> Floats:

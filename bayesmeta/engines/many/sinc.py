@@ -129,7 +129,18 @@ def _to_panels(m: int) -> tuple[Floats, Floats]:
     return rule.x, (np.sinc(rule.x - place) + np.sinc(rule.x + place)) * rule.weights
 
 
-def mean_next_to_zero(nodes: Nodes) -> Floats:
+def moments_of_tau(nodes: Nodes) -> tuple[Floats, Floats]:
+    """Return means and sds (R,) of tau, which is not even next to 0: its mean needs other nodes there."""
+    mean = (nodes.weights * nodes.tau).sum(axis=1)
+    variance = (nodes.weights * (nodes.tau - mean[:, None]) ** 2).sum(axis=1)
+    if nodes.even.any():
+        near = nodes.take(nodes.even)
+        mean[nodes.even] = _mean_next_to_zero(near)
+        variance[nodes.even] = (near.weights * near.tau**2).sum(axis=1) - mean[nodes.even] ** 2
+    return mean, np.sqrt(np.maximum(variance, 0.0))
+
+
+def _mean_next_to_zero(nodes: Nodes) -> Floats:
     """Return the (R,) means of tau where u begins at 0; of ``sinh u = cosh u - exp(-u)`` one part is even."""
     places, weights = _to_panels(nodes.u.shape[1])
     step = nodes.step
