@@ -83,15 +83,10 @@ class Verdicts:
         fit = bm.fit(studies, model, engine="nuts", seed=number)
         exact = bm.fit(studies, model, engine="exact")
         if fit.status != "ok":
-            precise = 100 * studies.vi.min() ** 0.5 < model.tau.quantile(np.array(0.5))
-            self.failed.append((number, precise, fit.diagnostics.checks))
+            self.failed.append((number, fit.diagnostics.checks))
         for found, one in ((self.right, fit), (self.wrong, changed(fit, wider))):
             for key, z in standardised(one, exact).items():
                 found.setdefault(key, []).append(z)
-
-    def reliable_expected(self):
-        """Return the fits that failed though no standard error is a hundredth of a typical tau."""
-        return [one for one in self.failed if not one[1]]
 
 
 def complaints(found):
@@ -111,7 +106,7 @@ def complaints(found):
 
 def test_eight_data_sets_agree_with_integration():
     few = Verdicts(8)
-    assert not few.reliable_expected()
+    assert not few.failed
     assert not complaints(few.right)
 
 
@@ -126,12 +121,6 @@ def test_two_hundred_data_sets_agree_with_integration(many):
 
 
 @pytest.mark.slow
-def test_fits_are_reliable_unless_a_standard_error_is_a_hundredth_of_a_typical_tau(many):
-    assert not many.reliable_expected()
-
-
-@pytest.mark.slow
-@pytest.mark.xfail(reason="with so precise a study mean effect and tau form a funnel; such fits are stamped")
 def test_at_most_one_of_two_hundred_fits_is_unreliable(many):
     assert len(many.failed) <= 1, many.failed  # 0.5 %
 

@@ -44,6 +44,7 @@ def test_a_killed_sampler_is_an_error_with_exit_code_6(bmd):
     assert process._process is None
 
 
+@pytest.mark.slow
 def test_a_process_that_died_while_idle_is_replaced(bmd):
     first = bm.fit(bmd, MODEL, engine="nuts", seed=1, chains=1, draws=50)
     process._process.kill()
@@ -52,6 +53,7 @@ def test_a_process_that_died_while_idle_is_replaced(bmd):
     assert np.array_equal(first.posterior.sampled.tau, second.posterior.sampled.tau)
 
 
+@pytest.mark.slow
 def test_an_interruption_ends_the_process_at_once(bmd):
     seen = []
 
@@ -67,13 +69,14 @@ def test_an_interruption_ends_the_process_at_once(bmd):
 
 def test_an_error_of_the_sampler_arrives_as_one_sentence(bmd, posed):
     ready = plan(posed(bmd, mu="Normal(0, 1)", tau="HalfNormal(0.05)"))
-    broken = ready._replace(numbers=np.where(np.arange(ready.numbers.size) > 30, np.nan, ready.numbers))
+    broken = ready._replace(arrays={**ready.arrays, "y": np.full(bmd.k, np.nan)})
     options = {"chains": 2, "tune": 10, "draws": 10, "target_accept": 0.9, "seed": 1, "cores": 2}
     with pytest.raises(SamplingError) as caught:
         process.sample(broken, options, None)
     assert str(caught.value) == (
-        "the sampler failed: RuntimeError: All initialization points failed Caused by: "
-        "Logp function returned error: ErrorCode(1); try engine='exact'"
+        "the sampler failed: NotImplementedError: Masked arrays or arrays with `nan` entries are not "
+        "supported. Pass them directly to `observed` if you want to trigger auto-imputation; try "
+        "engine='exact'"
     )
 
 
@@ -87,14 +90,17 @@ def test_fewer_draws_than_asked_for_are_an_error(bmd, monkeypatch):
     with pytest.raises(SamplingError) as caught:
         bm.fit(bmd, MODEL, engine="nuts", seed=1, tune=200, draws=50)
     assert str(caught.value) == (
-        "the sampler made draws of shape (2, 50, 2) instead of (4, 50, 2); run it again"
+        "the sampler made draws of shape (2, 50, 7) instead of (4, 50, 7); run it again"
     )
 
 
 def test_compiled_code_is_kept_in_the_cache_of_the_user(tmp_path, monkeypatch):
-    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    for name in ("NUMBA_CACHE_DIR", "PYTENSOR_FLAGS"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "made"))
-    assert SamplingProcess()._environment()["NUMBA_CACHE_DIR"] == str(tmp_path / "made" / "bayesmeta")
+    made, folder = SamplingProcess()._environment(), str(tmp_path / "made" / "bayesmeta")
+    assert made["NUMBA_CACHE_DIR"] == folder
+    assert made["PYTENSOR_FLAGS"] == f"base_compiledir={folder}/pytensor"
 
 
 def test_compiled_code_goes_to_a_temporary_folder_if_the_cache_cannot_be_written(tmp_path, monkeypatch):
@@ -163,7 +169,7 @@ def test_two_parents_share_an_empty_cache_and_get_the_same_numbers(tmp_path):
     answers = [one.communicate() for one in both]
     assert answers[0][0]
     assert answers[0][0] == answers[1][0]
-    assert list((tmp_path / "bayesmeta").rglob("*.nbi"))
+    assert any((tmp_path / "bayesmeta").iterdir())
 
 
 @pytest.mark.slow

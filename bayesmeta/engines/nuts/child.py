@@ -31,7 +31,7 @@ LAST_WORDS = 2000
 
 
 class SamplingProcess:
-    """A process that compiles densities once and samples them many times."""
+    """A process that compiles models once and samples them many times."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,10 +40,10 @@ class SamplingProcess:
         self._owed = 0
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
-    def warm_up(self, likelihood: str) -> None:
-        """Begin compiling for a likelihood, without waiting for it."""
+    def warm_up(self, plan: Plan) -> None:
+        """Begin compiling the model of a plan, without waiting for it."""
         with self._lock:
-            self._send({"task": "compile", "likelihood": likelihood}, {})
+            self._send({"task": "compile", "key": plan.key}, plan.arrays)
             self._owed += 1
 
     def sample(self, plan: Plan, settings: dict[str, Any], report: Report | None) -> dict[str, Floats]:
@@ -59,10 +59,11 @@ class SamplingProcess:
                 while self._owed:
                     self._receive(report)
                     self._owed -= 1
-                header = {"task": "sample", "likelihood": plan.likelihood, "dim": plan.dim}
                 options = {**settings, "report": report is not None}
-                self._send({**header, "settings": options}, {"numbers": plan.numbers})
+                self._send({"task": "sample", "key": plan.key, "settings": options}, plan.arrays)
                 return self._receive(report).arrays
+            except SamplingError:
+                raise
             except BaseException:
                 self.close()
                 raise
@@ -118,9 +119,15 @@ class SamplingProcess:
 
     def _environment(self) -> dict[str, str]:
         """Return the environment: one thread for linear algebra, and a place for compiled code."""
-        environment = {"NUMBA_CACHE_DIR": self._cache(), **os.environ, "OPENBLAS_NUM_THREADS": "1"}
+        cache = self._cache()
+        places = {
+            "NUMBA_CACHE_DIR": cache,
+            "MPLCONFIGDIR": cache,
+            "PYTENSOR_FLAGS": f"base_compiledir={cache}/pytensor",
+        }
         paths = [str(PACKAGE_HOME), *filter(None, [os.environ.get("PYTHONPATH")])]
-        return {**environment, "PYTHONPATH": os.pathsep.join(paths)}
+        own = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+        return {**places, **os.environ, **own}
 
     def _cache(self) -> str:
         """Return the folder of compiled code; one for this process alone if the user's cannot be written."""

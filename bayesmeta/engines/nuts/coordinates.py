@@ -21,7 +21,13 @@ HALF_A_CELL = 0.5
 
 
 class Coordinates(NamedTuple):
-    """Coefficients as ``centre + spread @ g``, all in units of `unit`, g being standard normal or so."""
+    """Coefficients as ``centre + spread @ g``, all in units of `unit`, g being standard normal or so.
+
+    That is at a likely tau. At another one the spread is stretched as the standard error of a pooled effect
+    is, and a pooled effect is centred where it would be, so that g and tau are as good as independent: a
+    study far more precise than tau is large would make a funnel of them otherwise, and heavy tails of tau
+    those of the effect.
+    """
 
     unit: float
     """Unit of the effects, a power of two."""
@@ -31,6 +37,26 @@ class Coordinates(NamedTuple):
     """(p,) coefficients at g = 0."""
     spread: Floats
     """(p, p) lower triangular matrix."""
+    v: Floats
+    """(k,) sampling variances."""
+    residual: Floats
+    """(k,) effects less their fit at g = 0."""
+    pull: Floats
+    """(3,) prior precision of a pooled effect, its prior mean less the centre, information at `tau`."""
+
+    @property
+    def pooled(self) -> bool:
+        """Whether there is a single coefficient."""
+        return self.centre.size == 1
+
+    def variables(self, g: Floats, tau: Floats) -> Floats:
+        """Return the variables (..., p) of the coefficients at g (..., p) and tau (...)."""
+        weights = 1 / (self.v + tau[..., None] ** 2)
+        information = weights.sum(axis=-1) + self.pull[0]
+        stretch = np.sqrt(self.pull[2] / information)
+        shift = (weights @ self.residual + self.pull[0] * self.pull[1]) / information
+        moved = self.centre + shift[..., None] if self.pooled else self.centre
+        return np.asarray(moved + (stretch[..., None] * g) @ self.spread.T)
 
 
 def approximate_effects(problem: Problem) -> tuple[Floats, Floats]:
@@ -76,5 +102,9 @@ def coordinates(problem: Problem, shapes: Sequence[LocationShape], unit: float, 
     widths = [shape.half or np.inf if none else shape.scale for shape, none in zip(shapes, flat, strict=True)]
     prior = NormalPrior(mean, np.array(widths) ** -2.0)
     known = profile(gaussian_data(y / unit, v / unit**2, problem.X_prior), np.array([tau * tau]), prior=prior)
-    centre = [shape.variable(float(b)) for shape, b in zip(shapes, known.beta[0], strict=True)]
-    return Coordinates(unit, tau, np.array(centre), np.linalg.cholesky(known.cov[0]))
+    centre = np.array([shape.variable(float(b)) for shape, b in zip(shapes, known.beta[0], strict=True)])
+    residual = y / unit - problem.X_prior @ known.beta[0]
+    precision = prior.precision[0] if problem.p == 1 else 0.0
+    information = np.sum(1 / (v / unit**2 + tau * tau)) + precision
+    pull = np.array([precision, mean[0] - known.beta[0, 0], information])
+    return Coordinates(unit, tau, centre, np.linalg.cholesky(known.cov[0]), v / unit**2, residual, pull)

@@ -1,7 +1,9 @@
-"""What the sampling process is told: a problem as one vector of numbers, and how to read its draws.
+"""What the sampling process is told: a problem as arrays of numbers, and how to read its draws.
 
 The density is that of the problem, in coordinates that make the sampler's work independent of units, of the
-scale of moderators and of their correlation (`bayesmeta.engines.nuts.coordinates`).
+scale of moderators and of their correlation (`bayesmeta.engines.nuts.coordinates`). Coefficients are padded
+to a few fixed numbers by independent standard normal ones that touch nothing, so that one compiled model
+serves the pooled analysis, the regressions and every subgroup.
 """
 
 from __future__ import annotations
@@ -13,12 +15,17 @@ import numpy as np
 from bayesmeta.engines.nuts.coordinates import approximate_effects, coordinates, likely_tau, unit_of
 from bayesmeta.engines.nuts.shapes import location_shape, scale_shape
 from bayesmeta.errors import ModelError
+from bayesmeta.priors import Normal
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
     from bayesmeta.engines.nuts.coordinates import Coordinates
     from bayesmeta.engines.nuts.shapes import LocationShape, ScaleShape
     from bayesmeta.problem import Problem
+
+
+WIDTHS = (6, 12, 24, 48, 96)
+"""Numbers of coefficients for which models are compiled."""
 
 
 class Parameters(NamedTuple):
@@ -38,11 +45,11 @@ class Plan(NamedTuple):
     """A problem as the sampling process gets it."""
 
     likelihood: str
-    """``"normal"`` or ``"binomial"``, which names the density."""
-    numbers: Floats
-    """Vector that the density reads; the first is its length."""
-    dim: int
-    """Number of variables: ``p`` of coefficients and one of tau, for counts ``2 k`` more."""
+    """``"normal"`` or ``"binomial"``."""
+    arrays: dict[str, Floats]
+    """Data of the model (`bayesmeta.engines.nuts.densities`)."""
+    width: int
+    """Number of coefficients, the padding included."""
     X: Floats
     """(k, p) design matrix."""
     at: Coordinates
@@ -54,15 +61,26 @@ class Plan(NamedTuple):
     baselines: Baselines | None
     """Group-2 log odds, for counts."""
 
+    @property
+    def key(self) -> dict[str, str | int]:
+        """Which compiled model serves it: counts have variables for each study."""
+        counts = {} if self.baselines is None else {"k": self.X.shape[0]}
+        return {"likelihood": self.likelihood, "width": self.width, **counts}
+
+    @property
+    def dim(self) -> int:
+        """Number of variables: those of coefficients, one of tau, and for counts two for each study."""
+        return self.width + 1 + (0 if self.baselines is None else 2 * self.X.shape[0])
+
     def read(self, x: Floats) -> Parameters:
         """Return the parameters at points, shape (..., dim), of the sampler."""
         p, unit = self.X.shape[1], self.at.unit
-        h = self.at.centre + x[..., :p] @ self.at.spread.T
-        columns = [shape.value(h[..., j]) for j, shape in enumerate(self.coefficients)]
-        b, tau = np.stack(columns, axis=-1), self.tau.signed_tau(x[..., p])
+        tau = self.tau.signed_tau(x[..., self.width])
+        h = self.at.variables(x[..., :p], tau)
+        b = np.stack([shape.value(h[..., j]) for j, shape in enumerate(self.coefficients)], axis=-1)
         if self.baselines is None:
             return Parameters(unit * b, unit * np.abs(tau), None, None)
-        u, a = np.split(x[..., p + 1 :], 2, axis=-1)
+        u, a = np.split(x[..., self.width + 1 :], 2, axis=-1)
         theta = unit * (b @ self.X.T + tau[..., None] * u)
         return Parameters(unit * b, unit * np.abs(tau), theta, self.baselines.read(a))
 
@@ -88,8 +106,11 @@ def plan(problem: Problem) -> Plan:
     Raises
     ------
     ModelError
-        If a prior of tau is beyond the sampler.
+        If a prior of tau or the number of coefficients is beyond the sampler.
     """
+    width = next((width for width in WIDTHS if width >= problem.p), None)
+    if width is None:
+        raise ModelError(f"engine 'nuts' takes at most {WIDTHS[-1]} coefficients; got {problem.p}")
     y, v = approximate_effects(problem)
     unit = unit_of(y, v)
     tau = likely_tau(y, v, problem.priors.tau_density) / unit
@@ -99,8 +120,12 @@ def plan(problem: Problem) -> Plan:
     baselines = None if problem.model.likelihood == "normal" else _baselines(problem)
     return Plan(
         likelihood=problem.model.likelihood,
-        numbers=_numbers(problem, at, shape, coefficients, baselines),
-        dim=problem.p + 1 + (0 if baselines is None else 2 * problem.k),
+        arrays={
+            "scale": np.array(shape),
+            **_padded(problem.X_prior, at, coefficients, width),
+            **_observed(problem, at.unit, baselines),
+        },
+        width=width,
         X=problem.X_prior,
         at=at,
         tau=shape,
@@ -129,26 +154,39 @@ def _baselines(problem: Problem) -> Baselines:
     return Baselines(prior, centre, np.sqrt(1 / c + 1 / d))
 
 
-def _numbers(
-    problem: Problem,
-    at: Coordinates,
-    tau: ScaleShape,
-    coefficients: tuple[LocationShape, ...],
-    baselines: Baselines | None,
-) -> Floats:
-    """Return the vector that `bayesmeta.engines.nuts.kernel` reads."""
-    idle = location_shape(problem.priors.mu) if baselines is None else baselines.prior
-    by_coefficient = np.column_stack([np.array(coefficients), at.centre, at.spread])
-    by_study = np.column_stack([_observed(problem, at.unit, baselines), problem.X_prior])
-    parts = [[problem.k, problem.p], tau, idle, by_coefficient.ravel(), by_study.ravel()]
-    content = np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
-    return np.concatenate([[content.size + 1.0], content])
+def _padded(
+    X: Floats, at: Coordinates, coefficients: tuple[LocationShape, ...], width: int
+) -> dict[str, Floats]:
+    """Return design, coordinates and priors with idle standard normal coefficients up to `width`."""
+    p, extra = X.shape[1], width - X.shape[1]
+    spread = np.eye(width)
+    spread[:p, :p] = at.spread
+    shapes = [*coefficients, *[location_shape(Normal(0, 1))] * extra]
+    return {
+        "X": np.pad(X, ((0, 0), (0, extra))),
+        "centre": np.pad(at.centre, (0, extra)),
+        "spread": spread,
+        "location": np.array(shapes).T,
+        "active": np.repeat([1.0, 0.0], [p, extra]),
+        "pooled": np.repeat([1.0 if at.pooled else 0.0, 0.0], [1, width - 1]),
+        "pull": at.pull,
+        "residual": at.residual,
+        "v": at.v,
+    }
 
 
-def _observed(problem: Problem, unit: float, baselines: Baselines | None) -> Floats:
-    """Return the columns of data that the density reads before the design matrix."""
+def _observed(problem: Problem, unit: float, baselines: Baselines | None) -> dict[str, Floats]:
+    """Return the data: effects and variances, or events and sizes of both arms with their baselines."""
     if baselines is None:
-        return np.column_stack([problem.y / unit, problem.v / unit**2])
+        return {"y": problem.y / unit}
     a, b, c, d = (problem.studies.arms[name] for name in ("ai", "bi", "ci", "di"))
-    units = np.full(problem.k, unit)
-    return np.column_stack([a, a + b, c, c + d, baselines.centre, baselines.spread, units])
+    return {
+        "events1": a,
+        "n1": a + b,
+        "events2": c,
+        "n2": c + d,
+        "odds2": baselines.centre,
+        "odds2_sd": baselines.spread,
+        "baseline": np.array(baselines.prior),
+        "unit": np.full(problem.k, unit),
+    }

@@ -72,7 +72,7 @@ class Sampled(NamedTuple):
 
 def warm_up(problem: Problem) -> None:
     """Start the sampling process and compile for a problem while the caller does something else."""
-    process.warm_up(problem.model.likelihood)
+    process.warm_up(plan(problem))
 
 
 def close() -> None:

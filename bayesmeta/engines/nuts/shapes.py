@@ -3,8 +3,9 @@
 A prior of a coefficient has the log density, with z standardised and up to a constant,
 ``-square z^2 / 2 - tail log(1 + z^2 / nu) - sharp abs(z)``. A prior of tau or tau2 has some more terms, and
 the variable in which it is sampled: the even continuation to the whole line where the density is finite at 0
-(with a power taken where it is infinite), the logarithm where it vanishes there, and a hyperbolic tangent
-between two bounds. Gamma, Weibull and square-root densities that are infinite at 0 are finite in ``tau^a``.
+(with a power taken where it is infinite), as a hyperbolic sine where its tail is heavy; the logarithm where
+it vanishes there; and a hyperbolic tangent between two bounds. Gamma, Weibull and square-root densities that
+are infinite at 0 are finite in ``tau^a``.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
     from bayesmeta.priors import Prior
 
-FIXED, EVEN, LOG, BOUNDED = 0.0, 1.0, 2.0, 3.0
+FIXED, EVEN, LOG, BOUNDED, HEAVY = 0.0, 1.0, 2.0, 3.0, 4.0
 """How tau comes from the variable z that is sampled."""
 MOST_OF_THE_WAY = 0.9
 
@@ -81,12 +82,13 @@ class LocationShape(NamedTuple):
 class ScaleShape(NamedTuple):
     """Prior of tau or tau2, called q, and the variable z in which it is sampled.
 
-    First ``w = step abs(z)``, ``step exp(z)`` or ``abs(middle + half tanh(offset + step z))``; then
+    First ``w = step abs(z)``, ``step abs(sinh(z))``, ``step exp(z)`` or ``abs(middle + half tanh(offset +
+    step z))``; then
     ``q = w^power`` and ``x = rate q``; tau is ``w^root``.
     """
 
     kind: float
-    """`FIXED` (q is known; z is standard normal and idle), `EVEN`, `LOG` or `BOUNDED`."""
+    """`FIXED` (q is known; z is standard normal and idle), `EVEN`, `HEAVY`, `LOG` or `BOUNDED`."""
     step: float = 1.0
     """Value of w at a typical z."""
     middle: float = 0.0
@@ -128,8 +130,10 @@ class ScaleShape(NamedTuple):
             return np.full(z.shape, self.middle)
         if self.kind == LOG:
             return np.asarray((self.step * np.exp(z)) ** self.root)
-        bounded = self.kind == BOUNDED
-        w = self.middle + self.half * np.tanh(self.offset + self.step * z) if bounded else self.step * z
+        if self.kind == BOUNDED:
+            w = self.middle + self.half * np.tanh(self.offset + self.step * z)
+        else:
+            w = self.step * (np.sinh(z) if self.kind == HEAVY else z)
         return np.asarray(np.sign(w) * np.abs(w) ** self.root)
 
 
@@ -201,21 +205,21 @@ def _weibull(prior: Weibull) -> ScaleShape:
 def _ratio(prior: Ratio) -> ScaleShape:
     """Return ``(1 + tau / s0)^-2`` or ``tau (1 + tau^2 / s0^2)^-2``."""
     if prior.power == 1:
-        return ScaleShape(EVEN, rate=1 / prior.s0, heavy=2.0)
+        return ScaleShape(HEAVY, rate=1 / prior.s0, heavy=2.0)
     return ScaleShape(LOG, lift=2.0, rate=1 / prior.s0, tail=2.0)
 
 
 SHAPES: dict[type[Prior], Callable[[Any], ScaleShape]] = {
     Fixed: lambda prior: ScaleShape(FIXED, middle=prior.value),
     Uniform: _uniform,
-    Flat: lambda _: ScaleShape(EVEN),
-    HalfFlat: lambda _: ScaleShape(EVEN),
-    Sqrt: lambda _: ScaleShape(EVEN, power=2.0),
+    Flat: lambda _: ScaleShape(HEAVY),
+    HalfFlat: lambda _: ScaleShape(HEAVY),
+    Sqrt: lambda _: ScaleShape(HEAVY, power=2.0),
     HalfNormal: lambda prior: ScaleShape(EVEN, rate=1 / prior.sigma, square=1.0),
-    HalfCauchy: lambda prior: ScaleShape(EVEN, rate=1 / prior.beta, tail=1.0),
-    HalfStudentT: lambda prior: ScaleShape(EVEN, rate=1 / prior.sigma, tail=(prior.nu + 1) / 2, nu=prior.nu),
+    HalfCauchy: lambda prior: ScaleShape(HEAVY, rate=1 / prior.beta, tail=1.0),
+    HalfStudentT: lambda prior: ScaleShape(HEAVY, rate=1 / prior.sigma, tail=(prior.nu + 1) / 2, nu=prior.nu),
     Exponential: lambda prior: ScaleShape(EVEN, rate=prior.lam, sharp=1.0),
-    Lomax: lambda prior: ScaleShape(EVEN, rate=1 / prior.scale, heavy=prior.alpha + 1),
+    Lomax: lambda prior: ScaleShape(HEAVY, rate=1 / prior.scale, heavy=prior.alpha + 1),
     Gamma: _gamma,
     Weibull: _weibull,
     Ratio: _ratio,

@@ -6,12 +6,15 @@ can go on while the user's session does something else. It ends when its input d
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
 
 from bayesmeta.engines.nuts.wire import Message, read_message, write_message
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
 
 LONGEST_MESSAGE = 500
+STATISTICS = {"diverging": "diverging", "depth": "tree_depth", "energy": "energy", "step_size": "step_size"}
+"""What nutpie says of each draw, and what we call it."""
 
 
 def main() -> None:
@@ -61,36 +66,48 @@ def _sentence(error: Exception) -> str:
 def _answer(
     request: Message, compiled: dict[str, Any], send: Callable[..., None]
 ) -> tuple[dict[str, Any], dict[str, Floats]]:
-    header, likelihood = request.header, request.header["likelihood"]
-    if likelihood not in compiled:
+    key = json.dumps(request.header["key"], sort_keys=True)
+    if key not in compiled:
         send({"kind": "progress", "phase": "compile"})
-        compiled[likelihood] = _compile(likelihood)
-    if header["task"] == "compile":
+        compiled[key] = _compile(request)
+    if request.header["task"] == "compile":
         return {"kind": "compiled"}, {}
-    return {"kind": "draws"}, _sample(compiled[likelihood], request, send)
+    model = compiled[key].with_data(**request.arrays)
+    return {"kind": "draws"}, _sample(model, request.header["settings"], send)
 
 
-def _compile(likelihood: str) -> tuple[Any, Any]:
-    """Return the density and the copying of points, as machine code; load all that sampling needs."""
-    from bayesmeta.engines.nuts import kernel
-    from bayesmeta.engines.nuts.library import library
+def _compile(request: Message) -> Any:
+    import nutpie
 
-    library()
-    return kernel.compiled(likelihood), kernel.same
+    from bayesmeta.engines.nuts.densities import build
+
+    return nutpie.compile_pymc_model(build(request.header["key"]["likelihood"], request.arrays))
 
 
-def _sample(code: tuple[Any, Any], request: Message, send: Callable[..., None]) -> dict[str, Floats]:
-    from bayesmeta.engines.nuts.library import Target, sample
+def _sample(model: Any, settings: dict[str, Any], send: Callable[..., None]) -> dict[str, Floats]:
+    import nutpie
 
-    settings = request.header["settings"]
     total = settings["chains"] * (settings["tune"] + settings["draws"])
 
-    def report(done: int, divergences: int) -> None:
+    def report(chains: list[Any]) -> None:
+        done = sum(chain.finished_draws for chain in chains)
+        divergences = sum(chain.divergences for chain in chains)
         counts = {"done": done, "total": total, "divergences": divergences}
         send({"kind": "progress", "phase": "sample", **counts})
 
-    target = Target(*code, request.arrays["numbers"], request.header["dim"])
-    return sample(target, settings, report if settings["report"] else None)
+    names = ("chains", "tune", "draws", "cores", "seed", "target_accept")
+    tree = nutpie.sample(
+        model,
+        **{name: settings[name] for name in names},
+        save_warmup=False,
+        progress_bar=False,
+        progress_callback=report if settings["report"] else None,
+    )
+    statistics = tree["sample_stats"]
+    arrays = {
+        f"stat_{ours}": np.asarray(statistics[name], dtype=np.float64) for name, ours in STATISTICS.items()
+    }
+    return {"x": np.asarray(tree["posterior"]["x"]), **arrays}
 
 
 if __name__ == "__main__":
