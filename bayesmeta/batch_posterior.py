@@ -55,6 +55,8 @@ SMOOTH = (
     Weibull,
 )
 """Families of priors of tau with which many reviews are integrated together."""
+WIDTH = 4
+"""Reviews are grouped by numbers of studies, rounded up to a multiple of this."""
 LIMIT = 1e-8
 """Difference of two node sets above which a review is done on its own."""
 
@@ -187,12 +189,12 @@ def _sorted(studies: Studies, numbers: Ints) -> _Sorted:
 
 
 class _Task(NamedTuple):
-    """Reviews with the same number of studies."""
+    """Reviews with about the same number of studies."""
 
     numbers: Ints
     reviews: Reviews
     prior: Prior
-    moments: float
+    moments: Floats
 
     def answers(self, prob: float) -> Answers:
         return integrate_many(self.reviews, self.prior, moments=self.moments, prob=prob)
@@ -208,17 +210,19 @@ class _Together(NamedTuple):
     unit: Floats
 
     def tasks(self) -> list[_Task]:
-        """Return a task for each number of studies with which the posterior exists."""
-        return [task for k in np.unique(self.data.counts).tolist() if (task := self._task(k)).moments > 0]
-
-    def _task(self, k: int) -> _Task:
-        which = np.flatnonzero(self.data.counts == k)
-        rows = self.data.starts[which][:, None] + np.arange(k)
+        """Return a task for the reviews of about each number of studies whose posterior exists."""
         flat = int(np.all(self.precision == 0))
-        reviews = Reviews(
-            self.data.y[rows], self.data.v[rows], self.mean[which], self.precision[which], self.unit[which]
-        )
-        return _Task(self.data.numbers[which], reviews, self.prior, self.prior.tail + k - flat - 1)
+        moments = np.asarray(self.prior.tail + self.data.counts - flat - 1, dtype=np.float64)
+        width = np.where(moments > 0, -(-self.data.counts // WIDTH) * WIDTH, 0)
+        widths = np.unique(width[width > 0]).tolist()
+        return [self._task(n, np.flatnonzero(width == n), moments) for n in widths]
+
+    def _task(self, n: int, which: Ints, moments: Floats) -> _Task:
+        place, k = np.arange(n), self.data.counts[which]
+        rows = self.data.starts[which][:, None] + np.where(place < k[:, None], place, 0)
+        own = (self.mean[which], self.precision[which], self.unit[which])
+        reviews = Reviews(self.data.y[rows], self.data.v[rows], *own, k)
+        return _Task(self.data.numbers[which], reviews, self.prior, moments[which])
 
 
 def _together(data: _Sorted, studies: Studies, model: Model) -> _Together | None:

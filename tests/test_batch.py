@@ -404,8 +404,8 @@ def test_coarse_nodes_are_noticed(monkeypatch):
     monkeypatch.setattr("bayesmeta.engines.many.FIRST_STEPS", 8)
     monkeypatch.setattr("bayesmeta.engines.many.MOST_STEPS", 8)
     y, v = np.array([[0.1, 0.5, 2.0, -1.0]]), np.full((1, 4), 0.04)
-    reviews = Reviews(y, v, np.zeros(1), np.ones(1), np.ones(1))
-    assert integrate_many(reviews, HalfNormal(0.5), moments=np.inf).error[0] > 1e-6
+    reviews = Reviews(y, v, np.zeros(1), np.ones(1), np.ones(1), np.array([4]))
+    assert integrate_many(reviews, HalfNormal(0.5), moments=np.array([np.inf])).error[0] > 1e-6
 
 
 @pytest.mark.slow

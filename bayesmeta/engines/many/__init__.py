@@ -1,8 +1,8 @@
 """The exact engine for many small meta-analyses at once: arrays of reviews instead of one review.
 
-Reviews with the same number of studies are integrated together, by the trapezoidal rule in a variable of
-their own. In ``u = asinh(tau / scale)`` the integrand of a prior that is an even function of tau is even and
-analytic in a strip, in ``u = log(tau / scale)`` any smooth one is; there the rule converges exponentially,
+Reviews with about the same number of studies are integrated together, by the trapezoidal rule in a variable
+of their own. In ``u = asinh(tau / scale)`` the integrand of a prior that is an even function of tau is even
+and analytic in a strip, in ``u = log(tau / scale)`` any smooth one is; there it converges exponentially,
 every second node is a rule of its own (their difference is the error), and distribution functions between
 nodes follow from interpolation by sinc functions. Reviews that have not settled get twice the nodes. Without
 moderators, with a flat or normal prior of mu.
@@ -44,21 +44,23 @@ __all__ = ["Answers", "Reviews", "integrate_many"]
 
 EVEN = (HalfNormal, HalfCauchy, HalfStudentT, Flat)
 """Families that continue evenly and smoothly to negative tau."""
-FIRST_STEPS = 64
-MOST_STEPS = 1024
+FIRST_STEPS = 96
+MOST_STEPS = 1536
 GOAL = 1e-9
 """Difference between two node sets at which a review has settled, in log evidence and in sds."""
 LARGEST_U = 80.0
 ZOOM_POINTS = 20
 ZOOMS = 3
-CHUNK = 1_000_000
+CHUNK = 2_000_000
 """Weights of studies held in memory at once."""
+MOST_REVIEWS = 2_000
+"""Reviews taken at once; fewer make threads wait for one another, more fill the memory."""
 FACTORS = 4
 """Variances multiplied before a logarithm is taken; (tau / scale)^8 at the largest u does not overflow."""
 
 
-def integrate_many(reviews: Reviews, prior: Prior, *, moments: float, prob: float = 0.95) -> Answers:
-    """Return the posteriors of reviews that have the same number of studies.
+def integrate_many(reviews: Reviews, prior: Prior, *, moments: Floats, prob: float = 0.95) -> Answers:
+    """Return the posteriors of reviews that have about the same number of studies.
 
     Parameters
     ----------
@@ -66,8 +68,8 @@ def integrate_many(reviews: Reviews, prior: Prior, *, moments: float, prob: floa
         Effects and variances; the posterior of each must exist.
     prior : Prior
         Prior of tau, in the units of each review.
-    moments : float
-        Bound below which the orders of existing moments of tau lie (`bayesmeta.properness`).
+    moments : (R,) array
+        Bounds below which the orders of existing moments of tau lie (`bayesmeta.properness`).
     prob : float
         Probability of the intervals.
 
@@ -77,10 +79,10 @@ def integrate_many(reviews: Reviews, prior: Prior, *, moments: float, prob: floa
     numbers are then not to be used.
     """
     per_review = reviews.y.shape[1] * FIRST_STEPS
-    step = max(1, CHUNK // per_review)
+    step = max(1, min(CHUNK // per_review, MOST_REVIEWS))
     parts = [
-        _Chunk(reviews.take(slice(start, start + step)), prior, moments).answers(prob)
-        for start in range(0, reviews.y.shape[0], step)
+        _Chunk(reviews.take(which), prior, moments[which]).answers(prob)
+        for which in (slice(start, start + step) for start in range(0, reviews.y.shape[0], step))
     ]
     return joined(parts)
 
@@ -88,35 +90,36 @@ def integrate_many(reviews: Reviews, prior: Prior, *, moments: float, prob: floa
 class _Chunk:
     """Reviews in standard units: divided by a scale of their own and centred."""
 
-    def __init__(self, reviews: Reviews, prior: Prior, moments: float) -> None:
+    def __init__(self, reviews: Reviews, prior: Prior, moments: Floats) -> None:
         self.prior, self.moments, self.unit = prior, moments, reviews.unit
         self.flat_mu = bool(np.all(reviews.precision == 0))
         smallest = np.sqrt(reviews.v.min(axis=1))
         typical = prior.typical * reviews.unit
         self.scale = np.where(typical > 0, np.minimum(smallest, typical), smallest)
         self.substitution = Substitution(1.0, logarithmic=not isinstance(prior, EVEN))
-        weights = 1 / (reviews.v + np.median(reviews.v, axis=1, keepdims=True))
+        there = np.arange(reviews.y.shape[1]) < reviews.k[:, None]
+        weights = there / (reviews.v + np.median(reviews.v, axis=1, keepdims=True))
         self.centre = (weights * reviews.y).sum(axis=1) / weights.sum(axis=1)
         residual = (reviews.y - self.centre[:, None]) / self.scale[:, None]
         self.v = reviews.v / self.scale[:, None] ** 2
-        self.k = reviews.y.shape[1]
-        self.products = np.stack([np.ones_like(residual), residual, residual**2], axis=1)
+        self.k, self.beyond = reviews.k, reviews.y.shape[1] - reviews.k
+        self.products = np.stack([there, there * residual, there * residual**2], axis=1)
         self.precision = reviews.precision * self.scale**2
         self.offset = (reviews.mean - self.centre) / self.scale
-        self.typical_v = _typical_variance(reviews.v)
+        self.typical_v = _typical_variance(there / reviews.v, reviews.k)
 
     def given(self, u: Floats, which: Ints | slice) -> tuple[Floats, Floats, Floats, Floats]:
         """Return log density of u, tau, mean and variance of mu given tau, each (R, m)."""
         tau = self.substitution.tau(u)
         total = self.v[which][:, :, None] + (tau * tau)[:, None, :]
-        log_det = _log_product(total)
+        log_det = _log_product(total) - self.beyond[which][:, None] * np.log(total[:, -1])
         sums = np.matmul(self.products[which], np.reciprocal(total, out=total))
         precision, offset = self.precision[which][:, None], self.offset[which][:, None]
         information = sums[:, 0] + precision
         score = sums[:, 1] + precision * offset
         beta = score / information
         rss = np.maximum(sums[:, 2] + precision * offset**2 - score * beta, 0.0)
-        log_marginal = -0.5 * (log_det + rss + np.log(information) + (self.k - 1) * LOG_2PI)
+        log_marginal = -0.5 * (log_det + rss + np.log(information) + (self.k[which][:, None] - 1) * LOG_2PI)
         with np.errstate(divide="ignore"):
             constant = np.where(precision > 0, 0.5 * (np.log(precision) - LOG_2PI), 0.0)
         scale, unit = self.scale[which][:, None], self.unit[which][:, None]
@@ -143,7 +146,7 @@ class _Chunk:
     def _with_moments(self, u: Floats) -> Floats:
         """Return the log integrand of the highest moment that is reported, which is the last to vanish."""
         log_f, tau, _, _ = self.given(u, slice(None))
-        order = max(0.0, min(2.0, np.ceil(self.moments) - 1))
+        order = np.clip(np.ceil(self.moments) - 1, 0.0, 2.0)[:, None]
         return np.asarray(log_f + 0.5 * order * np.log1p(tau * tau))
 
     def on_nodes(self, low: Floats, high: Floats, steps: int, which: Ints) -> Nodes:
@@ -157,7 +160,7 @@ class _Chunk:
         f[even, 0] /= 2
         total = f.sum(axis=1, keepdims=True)
         log_evidence = (peak + np.log(total * length / steps))[:, 0]
-        log_evidence -= (self.k - self.flat_mu) * np.log(self.scale[which])
+        log_evidence -= (self.k[which] - self.flat_mu) * np.log(self.scale[which])
         return Nodes(u, tau, f / total, beta, variance, even, log_evidence)
 
     def answers(self, prob: float) -> Answers:
@@ -177,22 +180,21 @@ class _Chunk:
         return joined(found).take(np.argsort(np.concatenate(order)))
 
     def _summary(self, nodes: Nodes, which: Ints, p: Floats) -> Answers:
-        scale, centre = self.scale[which], self.centre[which]
+        scale, centre, moments = self.scale[which], self.centre[which], self.moments[which]
         mean, sd = mean_and_sd(nodes)
         of_tau = moments_of_tau(nodes)
         quantiles = quantiles_of_effects(nodes, mean, sd, p)
         tau = self.substitution.tau(quantiles_of_u(nodes, p))
-        mu_bound = self.moments if self.flat_mu else np.inf
+        mu_bound = moments if self.flat_mu else np.full(moments.shape, np.inf)
         rows = [
             relocated(statistics(mean[:, 0], sd[:, 0], quantiles[:, 0], mu_bound), scale, centre),
-            relocated(statistics(*of_tau, tau, self.moments), scale, np.zeros(scale.size)),
-            relocated(statistics(mean[:, 1], sd[:, 1], quantiles[:, 1], self.moments), scale, centre),
+            relocated(statistics(*of_tau, tau, moments), scale, np.zeros(scale.size)),
+            relocated(statistics(mean[:, 1], sd[:, 1], quantiles[:, 1], moments), scale, centre),
             inconsistency(nodes, tau, self.typical_v[which] / scale**2),
         ]
-        error = _error(nodes, mean, sd, quantiles, p, (mu_bound, self.moments))
-        if self.moments > 1:
-            apart = np.abs(moments_of_tau(nodes.thinned(2))[0] - of_tau[0])
-            error = np.maximum(error, apart / robust_spread(nodes, sd)[:, 1])
+        error = _error(nodes, mean, sd, quantiles, p, (mu_bound, moments))
+        apart = np.abs(moments_of_tau(nodes.thinned(2))[0] - of_tau[0]) / robust_spread(nodes, sd)[:, 1]
+        error = np.maximum(error, np.where(moments > 1, apart, 0.0))
         error[np.isnan(tau).any(axis=1)] = np.nan
         return Answers(np.stack(rows, axis=1), above(nodes, -centre / scale), nodes.log_evidence, error)
 
@@ -202,11 +204,10 @@ def _log_derivative(u: Floats, substitution: Substitution) -> Floats:
     return u if substitution.logarithmic else u + np.log1p(np.exp(-2 * u)) - np.log(2)
 
 
-def _typical_variance(v: Floats) -> Floats:
-    """Return Higgins and Thompson's typical variance of each review, NaN for a single study."""
-    w = 1 / v
+def _typical_variance(w: Floats, k: Ints) -> Floats:
+    """Return Higgins and Thompson's typical variance given weights (R, n), NaN for a single study."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((v.shape[1] - 1) * w.sum(axis=1) / (w.sum(axis=1) ** 2 - (w * w).sum(axis=1)))
+        return np.asarray((k - 1) * w.sum(axis=1) / (w.sum(axis=1) ** 2 - (w * w).sum(axis=1)))
 
 
 def _log_product(total: Floats) -> Floats:
@@ -218,7 +219,7 @@ def _log_product(total: Floats) -> Floats:
 
 
 def _error(
-    nodes: Nodes, mean: Floats, sd: Floats, quantiles: Floats, p: Floats, bounds: tuple[float, float]
+    nodes: Nodes, mean: Floats, sd: Floats, quantiles: Floats, p: Floats, bounds: tuple[Floats, Floats]
 ) -> Floats:
     """Return the (R,) largest differences from the rule of every second node.
 
@@ -231,6 +232,6 @@ def _error(
     parts = [np.abs(coarse.log_evidence - nodes.log_evidence), cdf, moved.max(axis=(1, 2))]
     means, sds = mean_and_sd(coarse)
     for j, bound in enumerate(bounds):
-        parts += [np.abs(means - mean)[:, j] / spread[:, j]] if bound > 1 else []
-        parts += [np.abs(sds / sd - 1)[:, j]] if bound > 2 else []
+        parts.append(np.where(bound > 1, np.abs(means - mean)[:, j] / spread[:, j], 0.0))
+        parts.append(np.where(bound > 2, np.abs(sds / sd - 1)[:, j], 0.0))
     return np.asarray(np.maximum.reduce(parts))

@@ -36,7 +36,7 @@ def quantiles_of_effects(nodes: Nodes, mean: Floats, sd: Floats, p: Floats) -> F
     """Return the quantiles (R, 2, n): iterated on a few nodes, then one step on all of them."""
     spread = robust_spread(nodes, sd)
     start = mean[:, :, None] + spread[:, :, None] * special.ndtri(p)
-    rough = _iterate(nodes.thinned(4), start, spread, p)
+    rough = _iterate(nodes.thinned(6), start, spread, p)
     step = _halley_step(nodes, rough, p)
     far = (np.abs(step) > NEAR * spread[:, :, None]).any(axis=(1, 2))
     if far.any():

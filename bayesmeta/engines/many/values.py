@@ -15,24 +15,25 @@ STATISTICS = ("mean", "sd", "median", "lower", "upper")
 
 
 class Reviews(NamedTuple):
-    """R reviews of k studies each."""
+    """R reviews of at most n studies each."""
 
     y: Floats
-    """(R, k) effects."""
+    """(R, n) effects; what stands in the places beyond the number of studies does not count."""
     v: Floats
-    """(R, k) sampling variances."""
+    """(R, n) sampling variances, likewise; best those of a study of the same review."""
     mean: Floats
     """(R,) prior means of mu."""
     precision: Floats
     """(R,) prior precisions of mu; 0 is flat."""
     unit: Floats
     """(R,) units of the prior of tau: tau / unit has the common one."""
+    k: Ints
+    """(R,) numbers of studies."""
 
     def take(self, which: slice) -> Reviews:
         """Return some of the reviews."""
-        return Reviews(
-            self.y[which], self.v[which], self.mean[which], self.precision[which], self.unit[which]
-        )
+        y, v, mean, precision, unit, k = self
+        return Reviews(y[which], v[which], mean[which], precision[which], unit[which], k[which])
 
 
 class Answers(NamedTuple):
@@ -105,7 +106,7 @@ class Nodes(NamedTuple):
         return self.u[:, 1:2] - self.u[:, :1]
 
 
-def statistics(mean: Floats, sd: Floats, quantiles: Floats, bound: float) -> Floats:
+def statistics(mean: Floats, sd: Floats, quantiles: Floats, bound: Floats | float) -> Floats:
     """Return the (R, 5) statistics of a quantity.
 
     Parameters
@@ -114,11 +115,11 @@ def statistics(mean: Floats, sd: Floats, quantiles: Floats, bound: float) -> Flo
         Moments.
     quantiles : (R, 3) array
         Lower bound, median, upper bound.
-    bound : float
+    bound : (R,) array or float
         Moments of orders below this exist; the others become NaN.
     """
     lower, median, upper = quantiles.T
-    moments = (mean if bound > 1 else np.full(mean.shape, nan), sd if bound > 2 else np.full(sd.shape, nan))
+    moments = np.where(bound > np.float64(1), mean, nan), np.where(bound > np.float64(2), sd, nan)
     return np.stack([*moments, median, lower, upper], axis=1)
 
 
