@@ -137,21 +137,27 @@ def _write(
     options: Mapping[str, Any],
 ) -> None:
     """Write the rows to a file, after those that an interrupted command has left."""
-    with part.opened() as earlier, _bar(visible=not terminal.quiet) as report:
+    with part.opened() as earlier, _told(terminal, part), _bar(visible=not terminal.quiet) as report:
         count.add(earlier)
         if earlier:
             terminal.note(f"continues after {len(earlier):,} reviews in {part.name}.part")
-            terminal.remains = _remains(count, part)
         for block in blocks(table, asked.by, report=report, done=len(earlier), **options):
             part.append(_csv(_rows(block, asked.by), header=not count.all))
             count.add(block.status)
-            terminal.remains = _remains(count, part)
     terminal.remains = "the results are written"
     terminal.note(f"written to {part.name}")
 
 
-def _remains(count: _Count, part: PartFile) -> str:
-    return f"{count.all:,} reviews are in {part.name}.part, and the same command continues there"
+@contextmanager
+def _told(terminal: Terminal, part: PartFile) -> Iterator[None]:
+    """Let the terminal say what an interruption leaves."""
+    try:
+        yield
+    except BaseException:
+        if part.part.exists():
+            rows = f"{part.rows():,} reviews are in {part.name}.part"
+            terminal.remains = f"{rows}, and the same command continues there"
+        raise
 
 
 def _rows(block: Posteriors, by: str) -> list[Row]:

@@ -92,6 +92,10 @@ class PartFile:
             file.flush()
             os.fsync(file.fileno())
 
+    def rows(self) -> int:
+        """Return the number of whole rows that are there."""
+        return len(self._whole()[1])
+
     def _refuse_others(self) -> None:
         if self.target.is_symlink() or self.part.is_symlink():
             raise FileError(f"{self.name}: is a symbolic link; give the file itself")
