@@ -69,7 +69,7 @@ def test_an_interruption_ends_the_process_at_once(bmd):
 
 def test_an_error_of_the_sampler_arrives_as_one_sentence(bmd, posed):
     ready = plan(posed(bmd, mu="Normal(0, 1)", tau="HalfNormal(0.05)"))
-    broken = ready._replace(arrays={**ready.arrays, "y": np.full(bmd.k, np.nan)})
+    broken = ready._replace(numbers=np.full(ready.numbers.size, np.nan))
     options = {"chains": 2, "tune": 10, "draws": 10, "target_accept": 0.9, "seed": 1, "cores": 2}
     with pytest.raises(SamplingError) as caught:
         process.sample(broken, options, None)

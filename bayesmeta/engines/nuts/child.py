@@ -43,7 +43,7 @@ class SamplingProcess:
     def warm_up(self, plan: Plan) -> None:
         """Begin compiling the model of a plan, without waiting for it."""
         with self._lock:
-            self._send({"task": "compile", "key": plan.key}, plan.arrays)
+            self._send({"task": "compile", "key": plan.key}, {"numbers": plan.numbers})
             self._owed += 1
 
     def sample(self, plan: Plan, settings: dict[str, Any], report: Report | None) -> dict[str, Floats]:
@@ -60,7 +60,8 @@ class SamplingProcess:
                     self._receive(report)
                     self._owed -= 1
                 options = {**settings, "report": report is not None}
-                self._send({"task": "sample", "key": plan.key, "settings": options}, plan.arrays)
+                request = {"task": "sample", "key": plan.key, "settings": options}
+                self._send(request, {"numbers": plan.numbers})
                 return self._receive(report).arrays
             except SamplingError:
                 raise

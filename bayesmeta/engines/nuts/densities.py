@@ -8,7 +8,7 @@ Only the sampling process imports this module.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pymc as pm
@@ -22,42 +22,109 @@ if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
 
 SMALLEST = 1e-300
+PULL = ("precision", "offset", "information")
 
 
-def build(likelihood: str, arrays: Mapping[str, Floats]) -> pm.Model:
-    """Return the model of a likelihood; its one variable ``x`` holds the coordinates that are sampled.
+HEAD = len(ScaleShape._fields) + len(PULL) + 1 + len(LocationShape._fields)
+"""Numbers before those of the coefficients."""
+
+
+class _Data(NamedTuple):
+    """Parts of the vector of numbers that `bayesmeta.engines.nuts.plan` writes."""
+
+    scale: ScaleShape
+    """Prior of tau."""
+    pull: Any
+    """(3,) `Coordinates.pull`."""
+    unit: Any
+    """Unit of the effects."""
+    baseline: LocationShape
+    """Prior of each group-2 log odds."""
+    priors: LocationShape
+    """Priors of the coefficients, (width,) each."""
+    centre: Any
+    """(width,) coefficients at the origin."""
+    active: Any
+    """(width,) 1 for coefficients that are not idle."""
+    pooled: Any
+    """(width,) 1 for a single coefficient, whose centre follows tau."""
+    spread: Any
+    """(width, width) spread of the coefficients."""
+    studies: Any
+    """(k, columns) data by study, the design matrix last."""
+    width: int
+    """Number of coefficients, idle ones included."""
+
+    @property
+    def X(self) -> Any:
+        """(k, width) design matrix."""
+        return self.studies[:, -self.width :]
+
+    @property
+    def v(self) -> Any:
+        """(k,) sampling variances; for counts approximate ones, for the coordinates."""
+        return self.studies[:, -self.width - 2]
+
+    @property
+    def residual(self) -> Any:
+        """(k,) effects less their fit at the origin, for the coordinates."""
+        return self.studies[:, -self.width - 1]
+
+
+def build(key: Mapping[str, Any], numbers: Floats) -> pm.Model:
+    """Return the model of a plan; its one variable ``x`` holds the coordinates that are sampled.
 
     Parameters
     ----------
-    likelihood : {"normal", "binomial"}
-        Of effects, or of the events of both arms.
-    arrays : mapping of str to array
-        Data as `bayesmeta.engines.nuts.plan` writes them.
+    key : mapping
+        `Plan.key`: likelihood, number of coefficients and, for counts, of studies.
+    numbers : (n,) array
+        `Plan.numbers`.
     """
-    width, k = arrays["spread"].shape[0], arrays["X"].shape[0]
-    extra = 0 if likelihood == "normal" else 2 * k
+    width, k = int(key["width"]), int(key.get("k", 0))
     with pm.Model() as model:
-        data = {name: pm.Data(name, np.asarray(array, dtype=np.float64)) for name, array in arrays.items()}
-        x = pm.Flat("x", shape=width + 1 + extra, initval=np.zeros(width + 1 + extra))
-        tau = _tau(x[width], data["scale"])
+        data = _parted(pm.Data("numbers", np.asarray(numbers, dtype=np.float64)), width, counts=k > 0)
+        x = pm.Flat("x", shape=width + 1 + 2 * k, initval=np.zeros(width + 1 + 2 * k))
+        tau = _tau(x[width], data.scale)
         b = _coefficients(x[:width], tau, data)
-        if likelihood == "normal":
+        if k == 0:
             _effects(b, tau, data)
         else:
             _events(b, tau, x[width + 1 : width + 1 + k], x[width + 1 + k :], data)
     return model
 
 
-def _coefficients(g: Any, tau: Any, data: Mapping[str, Any]) -> Any:
+def _parted(numbers: Any, width: int, *, counts: bool) -> _Data:
+    """Return the parts of the vector of numbers."""
+    rows = len(LocationShape._fields) + 3 + width
+    end = HEAD + rows * width
+    scale, pull = len(ScaleShape._fields), len(ScaleShape._fields) + len(PULL)
+    by_coefficient = numbers[HEAD:end].reshape((rows, width))
+    priors = len(LocationShape._fields)
+    return _Data(
+        scale=ScaleShape(*(numbers[i] for i in range(scale))),
+        pull=numbers[scale:pull],
+        unit=numbers[pull],
+        baseline=LocationShape(*(numbers[pull + 1 + i] for i in range(priors))),
+        priors=LocationShape(*(by_coefficient[i] for i in range(priors))),
+        centre=by_coefficient[priors],
+        active=by_coefficient[priors + 1],
+        pooled=by_coefficient[priors + 2],
+        spread=by_coefficient[priors + 3 :],
+        studies=numbers[end:].reshape((-1, width + (8 if counts else 3))),
+        width=width,
+    )
+
+
+def _coefficients(g: Any, tau: Any, data: _Data) -> Any:
     """Add the priors of the coefficients and return them; centre and spread follow tau."""
-    weights, pull = 1 / (data["v"] + tau * tau), data["pull"]
+    weights, pull = 1 / (data.v + tau * tau), data.pull
     information = weights.sum() + pull[0]
     stretch = pt.sqrt(pull[2] / information)
-    shift = (weights @ data["residual"] + pull[0] * pull[1]) / information
-    h = data["centre"] + data["pooled"] * shift + data["spread"] @ (g * (1 + data["active"] * (stretch - 1)))
-    prior = LocationShape(*(data["location"][i] for i in range(len(LocationShape._fields))))
-    b, density = _location(h, prior)
-    pm.Potential("prior_of_coefficients", density.sum() + data["active"].sum() * pt.log(stretch))
+    shift = (weights @ data.residual + pull[0] * pull[1]) / information
+    stretched = g * (1 + data.active * (stretch - 1))
+    b, density = _location(data.centre + data.pooled * shift + data.spread @ stretched, data.priors)
+    pm.Potential("prior_of_coefficients", density.sum() + data.active.sum() * pt.log(stretch))
     return b
 
 
@@ -81,9 +148,8 @@ def _log_cosh(u: Any) -> Any:
     return pt.abs(u) + pt.log1p(pt.exp(-2 * pt.abs(u)))
 
 
-def _tau(z: Any, numbers: Any) -> Any:
+def _tau(z: Any, s: ScaleShape) -> Any:
     """Add the prior of tau and return it, with the sign of its variable where that is even."""
-    s = ScaleShape(*(numbers[i] for i in range(len(ScaleShape._fields))))
     logarithmic, bounded, fixed, heavy = (pt.eq(s.kind, kind) for kind in (LOG, BOUNDED, FIXED, HEAVY))
     u = s.offset + s.step * z
     between = s.middle + s.half * pt.tanh(u)
@@ -110,18 +176,17 @@ def _log_density(x: Any, s: ScaleShape) -> Any:
     return polynomial + heavy - s.inverse / away - 0.5 * s.log_square * pt.log(away) ** 2
 
 
-def _effects(b: Any, tau: Any, data: Mapping[str, Any]) -> None:
+def _effects(b: Any, tau: Any, data: _Data) -> None:
     """Add ``y ~ N(X b, v + tau^2)``, the effects of the studies integrated out."""
-    residual, total = data["y"] - data["X"] @ b, data["v"] + tau * tau
+    residual, total = data.studies[:, 0] - data.X @ b, data.v + tau * tau
     pm.Potential("effects", -0.5 * (pt.log(total) + residual * residual / total).sum())
 
 
-def _events(b: Any, tau: Any, u: Any, a: Any, data: Mapping[str, Any]) -> None:
+def _events(b: Any, tau: Any, u: Any, a: Any, data: _Data) -> None:
     """Add the events of both arms, with non-centred effects and group-2 log odds in their coordinates."""
-    prior = LocationShape(*(data["baseline"][i] for i in range(len(LocationShape._fields))))
-    odds2, density = _location(data["odds2"] + data["odds2_sd"] * a, prior)
-    effect = data["unit"] * (data["X"] @ b + tau * u)
+    events1, n1, events2, n2, centre, spread = (data.studies[:, i] for i in range(6))
+    odds2, density = _location(centre + spread * a, data.baseline)
+    effect = data.unit * (data.X @ b + tau * u)
     pm.Potential("baselines_and_effects", density.sum() - 0.5 * (u * u).sum())
-    for arm, odds in (("1", odds2 + effect), ("2", odds2)):
-        terms = data[f"events{arm}"] * odds - data[f"n{arm}"] * pt.softplus(odds)
-        pm.Potential(f"events_in_{arm}", terms.sum())
+    for arm, events, n, odds in (("1", events1, n1, odds2 + effect), ("2", events2, n2, odds2)):
+        pm.Potential(f"events_in_{arm}", (events * odds - n * pt.softplus(odds)).sum())

@@ -1,4 +1,4 @@
-"""What the sampling process is told: a problem as arrays of numbers, and how to read its draws.
+"""What the sampling process is told: a problem as one vector of numbers, and how to read its draws.
 
 The density is that of the problem, in coordinates that make the sampler's work independent of units, of the
 scale of moderators and of their correlation (`bayesmeta.engines.nuts.coordinates`). Coefficients are padded
@@ -46,7 +46,7 @@ class Plan(NamedTuple):
 
     likelihood: str
     """``"normal"`` or ``"binomial"``."""
-    arrays: dict[str, Floats]
+    numbers: Floats
     """Data of the model (`bayesmeta.engines.nuts.densities`)."""
     width: int
     """Number of coefficients, the padding included."""
@@ -120,11 +120,7 @@ def plan(problem: Problem) -> Plan:
     baselines = None if problem.model.likelihood == "normal" else _baselines(problem)
     return Plan(
         likelihood=problem.model.likelihood,
-        arrays={
-            "scale": np.array(shape),
-            **_padded(problem.X_prior, at, coefficients, width),
-            **_observed(problem, at.unit, baselines),
-        },
+        numbers=_numbers(problem, at, shape, coefficients, baselines, width),
         width=width,
         X=problem.X_prior,
         at=at,
@@ -154,39 +150,39 @@ def _baselines(problem: Problem) -> Baselines:
     return Baselines(prior, centre, np.sqrt(1 / c + 1 / d))
 
 
-def _padded(
-    X: Floats, at: Coordinates, coefficients: tuple[LocationShape, ...], width: int
-) -> dict[str, Floats]:
-    """Return design, coordinates and priors with idle standard normal coefficients up to `width`."""
-    p, extra = X.shape[1], width - X.shape[1]
+def _numbers(
+    problem: Problem,
+    at: Coordinates,
+    tau: ScaleShape,
+    coefficients: tuple[LocationShape, ...],
+    baselines: Baselines | None,
+    width: int,
+) -> Floats:
+    """Return the vector that the model reads: priors, coordinates by coefficient, data by study.
+
+    A compiled model takes a second longer for every array of data, so that there is one.
+    """
+    baseline = location_shape(Normal(0, 1)) if baselines is None else baselines.prior
+    by_study = np.column_stack([*_observed(problem, at.unit, baselines), at.v, at.residual])
+    X = np.pad(problem.X_prior, ((0, 0), (0, width - problem.p)))
+    parts = [tau, at.pull, [at.unit], baseline, _by_coefficient(at, coefficients, width).ravel()]
+    return np.concatenate([*map(np.asarray, parts), np.column_stack([by_study, X]).ravel()])
+
+
+def _by_coefficient(at: Coordinates, coefficients: tuple[LocationShape, ...], width: int) -> Floats:
+    """Return priors and coordinates, a column for each coefficient; those up to `width` are idle."""
+    p, extra = len(coefficients), width - len(coefficients)
     spread = np.eye(width)
     spread[:p, :p] = at.spread
-    shapes = [*coefficients, *[location_shape(Normal(0, 1))] * extra]
-    return {
-        "X": np.pad(X, ((0, 0), (0, extra))),
-        "centre": np.pad(at.centre, (0, extra)),
-        "spread": spread,
-        "location": np.array(shapes).T,
-        "active": np.repeat([1.0, 0.0], [p, extra]),
-        "pooled": np.repeat([1.0 if at.pooled else 0.0, 0.0], [1, width - 1]),
-        "pull": at.pull,
-        "residual": at.residual,
-        "v": at.v,
-    }
+    priors = np.array([*coefficients, *[location_shape(Normal(0, 1))] * extra]).T
+    active = np.repeat([1.0, 0.0], [p, extra])
+    pooled = active if at.pooled else np.zeros(width)
+    return np.vstack([priors, np.pad(at.centre, (0, extra)), active, pooled, spread])
 
 
-def _observed(problem: Problem, unit: float, baselines: Baselines | None) -> dict[str, Floats]:
-    """Return the data: effects and variances, or events and sizes of both arms with their baselines."""
+def _observed(problem: Problem, unit: float, baselines: Baselines | None) -> list[Floats]:
+    """Return the columns of data: effects, or events and sizes of both arms with their baselines."""
     if baselines is None:
-        return {"y": problem.y / unit}
+        return [problem.y / unit]
     a, b, c, d = (problem.studies.arms[name] for name in ("ai", "bi", "ci", "di"))
-    return {
-        "events1": a,
-        "n1": a + b,
-        "events2": c,
-        "n2": c + d,
-        "odds2": baselines.centre,
-        "odds2_sd": baselines.spread,
-        "baseline": np.array(baselines.prior),
-        "unit": np.full(problem.k, unit),
-    }
+    return [a, a + b, c, c + d, baselines.centre, baselines.spread]

@@ -6,12 +6,15 @@ can go on while the user's session does something else. It ends when its input d
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import queue
 import signal
 import sys
 import threading
+from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -72,21 +75,31 @@ def _answer(
         compiled[key] = _compile(request)
     if request.header["task"] == "compile":
         return {"kind": "compiled"}, {}
-    model = compiled[key].with_data(**request.arrays)
+    model = compiled[key].with_data(numbers=request.arrays["numbers"])
     return {"kind": "draws"}, _sample(model, request.header["settings"], send)
 
 
 def _compile(request: Message) -> Any:
-    import nutpie
-
     from bayesmeta.engines.nuts.densities import build
 
-    return nutpie.compile_pymc_model(build(request.header["key"]["likelihood"], request.arrays))
+    return nutpie().compile_pymc_model(build(request.header["key"], request.arrays["numbers"]))
+
+
+@cache
+def nutpie() -> Any:
+    """Return nutpie, without the plotting libraries.
+
+    It imports ArviZ, and with it every plotting library there is, to convert draws in a way that is not used
+    here; that takes longer than all sampling.
+    """
+    sys.modules["arviz"] = ModuleType("arviz")
+    try:
+        return importlib.import_module("nutpie")
+    finally:
+        del sys.modules["arviz"]
 
 
 def _sample(model: Any, settings: dict[str, Any], send: Callable[..., None]) -> dict[str, Floats]:
-    import nutpie
-
     total = settings["chains"] * (settings["tune"] + settings["draws"])
 
     def report(chains: list[Any]) -> None:
@@ -96,18 +109,38 @@ def _sample(model: Any, settings: dict[str, Any], send: Callable[..., None]) -> 
         send({"kind": "progress", "phase": "sample", **counts})
 
     names = ("chains", "tune", "draws", "cores", "seed", "target_accept")
-    tree = nutpie.sample(
-        model,
-        **{name: settings[name] for name in names},
-        save_warmup=False,
-        progress_bar=False,
-        progress_callback=report if settings["report"] else None,
+    draws, statistics = (
+        nutpie()
+        .sample(
+            model,
+            **{name: settings[name] for name in names},
+            progress_bar=False,
+            progress_callback=report if settings["report"] else None,
+            return_raw_trace=True,
+        )
+        .get_arrow_trace()
     )
-    statistics = tree["sample_stats"]
-    arrays = {
-        f"stat_{ours}": np.asarray(statistics[name], dtype=np.float64) for name, ours in STATISTICS.items()
-    }
-    return {"x": np.asarray(tree["posterior"]["x"]), **arrays}
+    return _stacked(draws, statistics, int(settings["tune"]), model.n_dim)
+
+
+def _stacked(draws: list[Any], statistics: list[Any], tune: int, dim: int) -> dict[str, Floats]:
+    """Return the kept draws of all chains; a chain that ended early shortens them all, which is noticed."""
+    kept = min(batch.num_rows for batch in draws) - tune
+    points = [_floats(batch.column("x"), dim)[tune : tune + kept] for batch in draws]
+    arrays = {"x": np.stack(points)}
+    for theirs, ours in STATISTICS.items():
+        columns = [_floats(batch.column(theirs), 1)[tune : tune + kept, 0] for batch in statistics]
+        arrays[f"stat_{ours}"] = np.stack(columns)
+    return arrays
+
+
+def _floats(column: Any, width: int) -> Floats:
+    """Return a column of numbers, or of lists of `width` numbers, as an array (rows, width)."""
+    import pyarrow as pa
+
+    array = pa.array(column)
+    flat = array.flatten() if hasattr(array, "flatten") else array
+    return np.asarray(flat.to_numpy(zero_copy_only=False), dtype=np.float64).reshape(-1, width)
 
 
 if __name__ == "__main__":
