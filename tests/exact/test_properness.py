@@ -70,11 +70,8 @@ def model(prior, p, flat):
 
 
 @pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("k", range(1, 7))
-@pytest.mark.parametrize("p", range(4))
+@pytest.mark.parametrize(("k", "p"), [(k, p) for k in range(1, 7) for p in range(4) if p <= k])
 def test_the_posterior_and_its_moments_exist_exactly_where_the_integrals_converge(prior, k, p):
-    if p > k:
-        pytest.skip("a design of full rank needs at least as many studies as coefficients")
     studies = Studies.from_effects(Y[:k], sei=S[:k], data={"a": X[:k, 1], "b": X[:k, 2]})
     problem = pose(studies, model(prior, p, flat=p > 0))
     if grows_without_bound(prior, k, p, 0):
