@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import bayesmeta as bm
+from bayesmeta.engines.nuts import worker
 from bayesmeta.engines.nuts.child import SamplingProcess, process
 from bayesmeta.engines.nuts.plan import plan
 from bayesmeta.errors import SamplingError
@@ -118,6 +119,12 @@ def test_compiled_code_goes_to_a_temporary_folder_if_the_cache_cannot_be_written
 def test_the_folder_for_compiled_code_that_the_user_named_is_used(monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/chosen")
     assert SamplingProcess()._environment()["NUMBA_CACHE_DIR"] == "/chosen"
+
+
+def test_a_package_that_is_missing_is_named():
+    said = worker._sentence(ModuleNotFoundError("No module named 'pymc'"))
+    missing = "a package that it needs cannot be loaded (No module named 'pymc')"
+    assert said == f"{missing}; install pymc and nutpie"
 
 
 SCRIPT = """

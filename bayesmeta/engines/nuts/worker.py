@@ -62,6 +62,8 @@ def _listen(stream: BinaryIO, requests: queue.Queue[Message]) -> None:
 
 def _sentence(error: Exception) -> str:
     """Return what an error says, on one line and without the stack of compiled code."""
+    if isinstance(error, ImportError):
+        return f"a package that it needs cannot be loaded ({error}); install pymc and nutpie"
     said = str(error).partition("Stack backtrace")[0]
     return " ".join(f"{type(error).__name__}: {said}".split())[:LONGEST_MESSAGE]
 
