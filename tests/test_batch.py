@@ -65,6 +65,7 @@ def assert_same(found, fits):
         ("Normal(0, 1)", "HalfNormal(0.5)"),
         ("Flat()", "HalfNormal(0.5)"),
         ("Flat()", "HalfCauchy(0.3)"),
+        ("Normal(0, 1)", "HalfFlat()"),
         ("Normal(0.1, 2)", "HalfStudentT(3, 0.4)"),
         ("Normal(0, 1)", "Exponential(2)"),
         ("Normal(0, 1)", "LogNormal(-1, 0.8)"),

@@ -32,7 +32,7 @@ from bayesmeta.engines.many.values import (
     statistics,
 )
 from bayesmeta.kernel import LOG_2PI
-from bayesmeta.priors import Flat, HalfCauchy, HalfNormal, HalfStudentT
+from bayesmeta.priors import Flat, HalfCauchy, HalfFlat, HalfNormal, HalfStudentT
 from bayesmeta.quadrature import DEPTH
 from bayesmeta.results.heterogeneity import Substitution
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers", "Reviews", "integrate_many"]
 
-EVEN = (HalfNormal, HalfCauchy, HalfStudentT, Flat)
+EVEN = (HalfNormal, HalfCauchy, HalfStudentT, Flat, HalfFlat)
 """Families that continue evenly and smoothly to negative tau."""
 FIRST_STEPS = 96
 MOST_STEPS = 1536
