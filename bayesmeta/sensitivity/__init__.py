@@ -1,0 +1,9 @@
+"""How far the answer depends on each study, and on the priors."""
+
+from __future__ import annotations
+
+from bayesmeta.sensitivity.choices import PriorChoice, prior_sensitivity
+from bayesmeta.sensitivity.kept import with_priors_of
+from bayesmeta.sensitivity.omitted import LeftOut, leave_one_out
+
+__all__ = ["LeftOut", "PriorChoice", "leave_one_out", "prior_sensitivity", "with_priors_of"]

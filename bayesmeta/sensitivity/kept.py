@@ -1,0 +1,26 @@
+"""The priors of a fit, kept for variants of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bayesmeta.model import Model
+    from bayesmeta.problem import Problem
+    from bayesmeta.results.fit import Fit
+
+
+def with_priors_of(fit: Fit | Problem) -> Model:
+    """Return the model of a fit with its default priors written out, so that subsets of studies keep them.
+
+    Design-dependent priors of tau stay families: they are bound to the studies of each subset.
+    """
+    priors, model = fit.priors, fit.model
+    scale: dict[str, Any] = {} if model.is_common else {priors.tau_on: priors.tau}
+    slopes = tuple(
+        (name, prior)
+        for name, prior, mean in zip(fit.design.names, priors.beta, fit.design.is_mean, strict=True)
+        if not mean
+    )
+    return replace(model, mu=priors.mu, beta=slopes or None, **scale)
