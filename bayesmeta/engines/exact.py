@@ -288,7 +288,8 @@ def _shifts(coarse: Nodes, fine: Nodes) -> tuple[float, float]:
         return nodes.weights @ (z * damping), nodes.weights @ ((z * z + spread) * damping)
 
     (mean, spread), (other_mean, other_spread) = moments(coarse), moments(fine)
-    return float(np.abs(mean - other_mean).max()), float(np.abs(spread - other_spread).max())
+    shifts = np.abs(mean - other_mean), np.abs(spread - other_spread)
+    return float(shifts[0].max(initial=0.0)), float(shifts[1].max(initial=0.0))
 
 
 def evaluate(integrand: _Integrand, rule: Panels) -> Nodes:
