@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bayesmeta.fitting import fit, to_pymc
     from bayesmeta.model import Model
     from bayesmeta.results.fit import Fit
-    from bayesmeta.sensitivity import leave_one_out, prior_sensitivity
+    from bayesmeta.sensitivity import bayes_factor, bayes_factors, leave_one_out, prior_sensitivity
     from bayesmeta.storage import load
     from bayesmeta.studies import Studies, effect_sizes
     from bayesmeta.workflow.run import run
@@ -34,6 +34,8 @@ __all__ = [
     "Fit",
     "Model",
     "Studies",
+    "bayes_factor",
+    "bayes_factors",
     "classical",
     "effect_sizes",
     "errors",
@@ -56,6 +58,8 @@ _HOMES = {
     "Fit": "results.fit",
     "Model": "model",
     "Studies": "studies",
+    "bayes_factor": "sensitivity",
+    "bayes_factors": "sensitivity",
     "effect_sizes": "studies",
     "fit": "fitting",
     "fit_many": "batch",

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from bayesmeta.sensitivity.bayes_factors import BayesFactor, bayes_factor, bayes_factors
 from bayesmeta.sensitivity.choices import PriorChoice, prior_sensitivity
 from bayesmeta.sensitivity.kept import with_priors_of
 from bayesmeta.sensitivity.omitted import LeftOut, leave_one_out
 
-__all__ = ["LeftOut", "PriorChoice", "leave_one_out", "prior_sensitivity", "with_priors_of"]
+__all__ = [
+    "BayesFactor",
+    "LeftOut",
+    "PriorChoice",
+    "bayes_factor",
+    "bayes_factors",
+    "leave_one_out",
+    "prior_sensitivity",
+    "with_priors_of",
+]
