@@ -18,6 +18,7 @@ J Am Stat Assoc 72:320-338. doi:10.1080/01621459.1977.10480998
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log, pi
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 LOG_2PI = log(2 * pi)
 LARGEST_BLOCK = 100_000
 """Weights held in memory at once, as a number of float64 values: 0.8 MB, which a cache holds."""
+STAND_INS = 20
+"""Variances that stand for those between a power of 2 and the next; sums over them are exact to 1e-15."""
+FEWEST_PER_STAND_IN = 4
+"""Studies for each such variance from which on it is used in their place."""
+ROWS = 8192
+"""Studies dealt with at once, whose polynomials a cache holds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +61,8 @@ class GaussianData:
         ``log |det(transform)|``.
     products : (k, m) array
         Columns whose weighted sums the profile needs: basis by basis, basis by residual, residual squared.
+    sums : Sums
+        The same for fewer variances, where there are many studies.
     """
 
     residual: Floats
@@ -63,6 +72,7 @@ class GaussianData:
     origin: Floats
     log_det_transform: float
     products: Floats
+    sums: Sums
 
     @property
     def k(self) -> int:
@@ -73,6 +83,17 @@ class GaussianData:
     def p(self) -> int:
         """Number of coefficients."""
         return int(self.basis.shape[1])
+
+
+class Sums(NamedTuple):
+    """Variances and columns whose sums, weighted by a function of ``v + tau^2``, are those over studies."""
+
+    v: Floats
+    """(n,) variances: those of the studies, or fewer that stand for them."""
+    columns: Floats
+    """(n, m) products, in the proportions in which each variance stands for the studies."""
+    counts: Floats
+    """(n,) number of studies for which each stands, which need not be positive."""
 
 
 class NormalPrior(NamedTuple):
@@ -136,24 +157,23 @@ def gaussian_data(y: Floats, v: Floats, X: Floats, *, tau2: float | None = None)
     X : (k, p) array
         Design matrix of full column rank, p <= k.
     tau2 : float, optional
-        Between-study variance of the reference fit; by default the typical sampling variance. The choice
-        changes rounding errors, never results.
+        Between-study variance of the reference fit; by default the smallest sampling variance. The choice
+        changes rounding errors, never results: at a larger one than that of the reference, precise studies
+        stay next to the fit, so that little cancels; at a smaller one they would not.
     """
     shift = _shift(y, X)
     y = y - X[0] @ shift
-    basis, R = np.linalg.qr(X)
-    transform = np.linalg.inv(R)
-    weights = 1 / (v + (np.median(v) if tau2 is None else tau2))
+    basis, R = _orthonormal(X)
+    transform = np.linalg.inv(R) if X.shape[1] > 1 else 1 / R
+    weights = 1 / (v + (v.min() if tau2 is None else tau2))
     origin = transform @ _weighted_least_squares(basis, weights, y)
     residual = y - X @ origin
     refinement = transform @ _weighted_least_squares(basis, weights, residual)
     origin, residual = origin + refinement, residual - X @ refinement
-    rows, columns = np.triu_indices(X.shape[1])
-    products = np.column_stack(
-        [basis[:, rows] * basis[:, columns], basis * residual[:, None], residual * residual]
-    )
-    log_det = -float(np.log(np.abs(np.diag(R))).sum())
-    return GaussianData(residual, np.asarray(v), basis, transform, origin + shift, log_det, products)
+    products = _products(basis, residual)
+    log_det = -float(np.log(np.abs(np.diagonal(R))).sum())
+    sums = _sums(np.asarray(v), products)
+    return GaussianData(residual, np.asarray(v), basis, transform, origin + shift, log_det, products, sums)
 
 
 def _shift(y: Floats, X: Floats) -> Floats:
@@ -162,41 +182,110 @@ def _shift(y: Floats, X: Floats) -> Floats:
     Subtracted from effects near 1e12, it leaves differences that are exact.
     """
     shift = np.zeros(X.shape[1])
-    constant = np.flatnonzero(np.all(X == 1, axis=0))
+    constant = (X == 1).all(axis=0).nonzero()[0]
     shift[constant[:1]] = y[0]
     return shift
 
 
+def _orthonormal(X: Floats) -> tuple[Floats, Floats]:
+    """Return the basis and R in ``X = basis @ R``."""
+    if X.shape[1] != 1:
+        basis, R = np.linalg.qr(X)
+        return basis, R
+    norm = np.sqrt(X[:, 0] @ X[:, 0])
+    return X / norm, np.array([[norm]])
+
+
+def _products(basis: Floats, residual: Floats) -> Floats:
+    """Return basis by basis (upper triangle), basis by residual, residual squared, as columns."""
+    right = np.concatenate([basis, residual[:, None]], axis=1)
+    if basis.shape[1] == 1:
+        return np.concatenate([basis * right, right[:, 1:] ** 2], axis=1)
+    rows, columns = np.triu_indices(basis.shape[1])
+    squares = basis[:, rows] * basis[:, columns]
+    return np.concatenate([squares, right * residual[:, None]], axis=1)
+
+
 def _weighted_least_squares(basis: Floats, weights: Floats, y: Floats) -> Floats:
     """Return the (p,) coefficients of y on orthonormal columns, by QR of the weighted system."""
+    if basis.shape[1] == 1:
+        weighted = weights * basis[:, 0]
+        return np.asarray((weighted @ y) / (weighted @ basis))
     root = np.sqrt(weights)
     solution: Floats = np.linalg.lstsq(basis * root[:, None], y * root, rcond=None)[0]
     return solution
 
 
+def _sums(v: Floats, products: Floats) -> Sums:
+    """Return variances that stand for those of the studies, far fewer where there are many.
+
+    Notes
+    -----
+    Between a power of 2 and the next, any function of ``v + tau^2`` that the profile needs is as good as a
+    polynomial in v, since its singularity is at 0 or below: interpolation at n Chebyshev points leaves an
+    error of ``5.8^-n``. A sum over studies is then one over these points, with the studies' products dealt to
+    them by Lagrange's polynomials.
+
+    References
+    ----------
+    Trefethen LN (2013). Approximation Theory and Approximation Practice, chapter 8. SIAM.
+    """
+    k = v.size
+    if k < STAND_INS * FEWEST_PER_STAND_IN:
+        return Sums(v, products, np.ones(k))
+    mantissa, exponent = np.frexp(v)
+    exponent = exponent.astype(np.int16)
+    order = np.argsort(exponent, kind="stable")
+    octaves, first = np.unique(exponent[order], return_index=True)
+    if k < STAND_INS * FEWEST_PER_STAND_IN * octaves.size:
+        return Sums(v, products, np.ones(k))
+    t, columns = 4 * mantissa[order] - 3, np.concatenate([np.ones((k, 1)), products], axis=1)[order]
+    ends = [*first.tolist(), k]
+    dealt = [_dealt(t[i:j], columns[i:j]) for i, j in pairwise(ends)]
+    columns, points = np.concatenate(dealt), np.cos(_ANGLES)
+    stand_ins = np.ldexp((points + 3) / 4, octaves[:, None].astype(np.int32))
+    return Sums(stand_ins.ravel(), np.ascontiguousarray(columns[:, 1:]), columns[:, 0].copy())
+
+
+_ANGLES = np.pi * (np.arange(STAND_INS) + 0.5) / STAND_INS
+"""Arc cosines of Chebyshev's points."""
+
+
+def _dealt(t: Floats, columns: Floats) -> Floats:
+    """Return columns (k, m) at t summed by the Lagrange polynomials (n, m) of the n Chebyshev points."""
+    moments = np.zeros((STAND_INS, columns.shape[1]))
+    workspace = np.empty((STAND_INS, min(t.size, ROWS)))
+    for start in range(0, t.size, ROWS):
+        x = t[start : start + ROWS]
+        moments += _chebyshev(x, workspace[:, : x.size]) @ columns[start : start + ROWS]
+    matrix = np.cos(_ANGLES[:, None] * np.arange(STAND_INS)) * (2 / STAND_INS)
+    matrix[:, 0] /= 2
+    return np.asarray(matrix @ moments)
+
+
+def _chebyshev(t: Floats, out: Floats) -> Floats:
+    """Return Chebyshev's polynomials (n, k) at t (k,), by their recurrence."""
+    out[0], out[1], twice = 1.0, t, 2 * t
+    for n in range(2, out.shape[0]):
+        np.multiply(twice, out[n - 1], out=out[n])
+        out[n] -= out[n - 2]
+    return out
+
+
 def weighted_sums(data: GaussianData, tau2: Floats) -> tuple[Floats, Floats]:
     """Return ``W @ products`` (m, columns) and ``sum log w`` (m,) for all tau^2, in bounded memory."""
-    sums = np.empty((tau2.size, data.products.shape[1]))
-    log_det = np.empty(tau2.size)
-    step = max(1, LARGEST_BLOCK // data.k)
-    for start in range(0, tau2.size, step):
-        block = slice(start, start + step)
-        total = tau2[block, None] + data.v
-        log_det[block] = -_log_product(total)
-        sums[block] = np.reciprocal(total, out=total) @ data.products
-    return sums, log_det
+    step = max(1, LARGEST_BLOCK // data.sums.v.size)
+    if tau2.size <= step:
+        return _block(data.sums, tau2)
+    blocks = [_block(data.sums, tau2[start : start + step]) for start in range(0, tau2.size, step)]
+    sums, log_det = zip(*blocks, strict=True)
+    return np.concatenate(sums), np.concatenate(log_det)
 
 
-def _log_product(values: Floats) -> Floats:
-    """Return the log of the product along each row; few logarithms, no overflow.
-
-    Mantissas in [1/2, 1) are multiplied in groups of 512, whose product cannot underflow, and exponents are
-    added as integers, so that a study costs a multiplication instead of a logarithm.
-    """
-    mantissa, exponent = np.frexp(values)
-    starts = np.arange(0, values.shape[1], 512)
-    groups = np.multiply.reduceat(mantissa, starts, axis=1)
-    return np.log(groups).sum(axis=1) + log(2) * exponent.sum(axis=1)
+def _block(sums: Sums, tau2: Floats) -> tuple[Floats, Floats]:
+    total = tau2[:, None] + sums.v
+    log_det = -(np.log(total) @ sums.counts)
+    return np.reciprocal(total, out=total) @ sums.columns, log_det
 
 
 def profile(data: GaussianData, tau2: Floats, *, prior: NormalPrior | None = None) -> Profile:
@@ -223,11 +312,11 @@ def profile(data: GaussianData, tau2: Floats, *, prior: NormalPrior | None = Non
     if prior is not None:
         information, score, square, constant = _add_prior(data, prior, information, score, square)
     gamma, gamma_cov, log_det_cov = _solve(information, score)
-    rss = np.maximum(square - np.einsum("mi,mi->m", score, gamma), 0.0)
+    rss = np.maximum(square - (score * gamma).sum(axis=1), 0.0)
     return Profile(
         tau2=tau2,
         beta=data.origin + gamma @ data.transform.T,
-        cov=data.transform @ gamma_cov @ data.transform.T,
+        cov=_transformed(data.transform, gamma_cov),
         rss=rss,
         log_det_weights=log_det_weights,
         log_det_cov=log_det_cov + 2 * data.log_det_transform,
@@ -235,6 +324,11 @@ def profile(data: GaussianData, tau2: Floats, *, prior: NormalPrior | None = Non
         k=k,
         p=p,
     )
+
+
+def _transformed(T: Floats, cov: Floats) -> Floats:
+    """Return ``T cov T'`` for each of m covariances."""
+    return cov * T[0, 0] ** 2 if T.size == 1 else T @ cov @ T.T
 
 
 def _unpack(sums: Floats, p: int) -> tuple[Floats, Floats, Floats]:
