@@ -24,7 +24,7 @@ LAYERS = (
     ("errors", "arrays"),
     ("rawfile", "csvcells", "tables", "csvtext", "csvfile", "writers", "lockfile", "output", "tomlfile"),
     ("effectsizes", "formula", "encoding", "design", "studies", "datasets"),
-    ("kernel", "quadrature", "classical"),
+    ("kernel", "quadrature", "inversion", "classical"),
     ("priors", "properness", "conditional", "peaks"),
     ("model", "problem", "loading", "analysis_entries", "analysis_options", "analysis_messages", "analysis"),
     ("results",),

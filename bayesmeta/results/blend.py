@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmeta.arrays import readonly
-from bayesmeta.errors import NumericalError
+from bayesmeta.inversion import invert
 from bayesmeta.results.heterogeneity import PointMass, Transformed
 from bayesmeta.results.mixture import NormalMixture
 
@@ -28,11 +28,6 @@ if TYPE_CHECKING:
     from bayesmeta.arrays import Bools, Floats
     from bayesmeta.results.marginal import Distribution
 
-STEPS = 200
-CLOSE = 1e-10
-"""Newton step, in widths of the distribution, after which its square is negligible."""
-RESOLUTION = 4e-16
-"""Probability that double precision does not resolve near 1, and part of one that it does not near 0."""
 CANDIDATES = np.linspace(0.005, 0.995, 199)
 """Probabilities at whose quantiles the search for the highest point looks."""
 GOLDEN = (5**0.5 - 1) / 2
@@ -189,8 +184,7 @@ class Blend:
 
         Notes
         -----
-        Each lies between the least and the greatest of the quantiles of the parts. Newton's method on the
-        logarithm of the smaller tail is kept between the two.
+        Each lies between the least and the greatest of the quantiles of the parts.
         """
         p = np.asarray(p, dtype=np.float64)
         ends = np.array([_at(part, "quantile", p) for part in self.parts])
@@ -198,7 +192,10 @@ class Blend:
         x, settled = self._at_ends_or_atoms(p, ends.min(axis=0), ends.max(axis=0))
         if settled.all():
             return x
-        return np.where(settled, x, self._searched(p, ends.min(axis=0), ends.max(axis=0), settled))
+        low, high = ends.min(axis=0), ends.max(axis=0)
+        width = np.maximum(self._width(), TINY)
+        found = invert(self.cdf, self.density, p, low=low, high=high, width=width, settled=settled)
+        return np.where(settled, x, found)
 
     def _at_ends_or_atoms(self, p: Floats, low: Floats, high: Floats) -> tuple[Floats, Bools]:
         """Return quantiles that are single values or the lower ends, and where they are."""
@@ -209,28 +206,6 @@ class Blend:
             here = (below - weight < p) & (p <= below) & ~settled
             x, settled = np.where(here, value, x), settled | here
         return x, settled
-
-    def _searched(self, p: Floats, low: Floats, high: Floats, settled: Bools) -> Floats:
-        upper = p > 0.5
-        wanted, sign = np.minimum(p, 1 - p), np.where(upper, -1.0, 1.0)
-        width, x = np.maximum(self._width(), TINY), (low + high) / 2
-        found = settled
-        for _ in range(STEPS):
-            cdf = self.cdf(x)
-            low, high = np.where(cdf < p, x, low), np.where(cdf >= p, x, high)
-            tail = np.where(upper, 1 - cdf, cdf)
-            with np.errstate(all="ignore"):
-                step = -sign * np.log(tail / wanted) * tail / self.density(x)
-            inside = (x + step >= low) & (x + step <= high)
-            moved = np.where(inside, x + step, _middle(low, high, width))
-            close = inside & (np.abs(step) <= CLOSE * width)
-            narrow = high - low <= 4e-16 * (np.abs(low) + np.abs(high))
-            x = np.where(found, x, moved)
-            met = np.abs(cdf - p) <= RESOLUTION * np.where(upper, 1.0, p)
-            found = np.logical_or.reduce([found, close, narrow, met])
-            if found.all():
-                return x
-        raise NumericalError("quantiles of a blend of posteriors did not settle; they are extremely spread")
 
     def _width(self) -> Floats:
         """Return the (q,) smallest of the quartile ranges of the parts that vary."""
@@ -267,12 +242,6 @@ def _single_value(part: Distribution) -> float | None:
     if isinstance(part, Transformed) and isinstance(part.base, PointMass):
         return float(part.mean()[0])
     return None
-
-
-def _middle(low: Floats, high: Floats, width: Floats) -> Floats:
-    """Return a point between, halving the distance on a scale that is logarithmic far from 0."""
-    ends = np.arcsinh(low / width) + np.arcsinh(high / width)
-    return np.clip(width * np.sinh(ends / 2), low, high)
 
 
 def _highest(distribution: Blend) -> float:
