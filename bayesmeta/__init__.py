@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bayesmeta.fitting import fit, to_pymc
     from bayesmeta.model import Model
     from bayesmeta.results.fit import Fit
-    from bayesmeta.sensitivity import bayes_factor, bayes_factors, leave_one_out, prior_sensitivity
+    from bayesmeta.sensitivity import bayes_factor, bayes_factors, informativeness, leave_one_out, prior_sensitivity
     from bayesmeta.storage import load
     from bayesmeta.studies import Studies, effect_sizes
     from bayesmeta.workflow.run import run
@@ -41,6 +41,7 @@ __all__ = [
     "errors",
     "fit",
     "fit_many",
+    "informativeness",
     "leave_one_out",
     "list_datasets",
     "load",
@@ -63,6 +64,7 @@ _HOMES = {
     "effect_sizes": "studies",
     "fit": "fitting",
     "fit_many": "batch",
+    "informativeness": "sensitivity",
     "leave_one_out": "sensitivity",
     "list_datasets": "datasets",
     "load": "storage",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from bayesmeta.sensitivity.bayes_factors import BayesFactor, bayes_factor, bayes_factors
 from bayesmeta.sensitivity.choices import PriorChoice, prior_sensitivity
+from bayesmeta.sensitivity.informativeness import Informativeness, informativeness
 from bayesmeta.sensitivity.kept import with_priors_of
 from bayesmeta.sensitivity.omitted import LeftOut, leave_one_out
 
 __all__ = [
     "BayesFactor",
+    "Informativeness",
     "LeftOut",
     "PriorChoice",
     "bayes_factor",
     "bayes_factors",
+    "informativeness",
     "leave_one_out",
     "prior_sensitivity",
     "with_priors_of",
