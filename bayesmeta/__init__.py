@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     from bayesmeta.datasets import list_datasets, load_dataset
     from bayesmeta.fitting import fit, to_pymc
     from bayesmeta.model import Model
+    from bayesmeta.regression import moderator_selection
     from bayesmeta.results.fit import Fit
-    from bayesmeta.sensitivity import bayes_factor, bayes_factors, informativeness, leave_one_out, prior_sensitivity
+    from bayesmeta.sensitivity import (
+        bayes_factor,
+        bayes_factors,
+        informativeness,
+        leave_one_out,
+        model_average,
+        prior_sensitivity,
+    )
     from bayesmeta.storage import load
     from bayesmeta.studies import Studies, effect_sizes
     from bayesmeta.workflow.run import run
@@ -47,6 +55,8 @@ __all__ = [
     "load",
     "load_analysis",
     "load_dataset",
+    "model_average",
+    "moderator_selection",
     "plots",
     "prior_sensitivity",
     "priors",
@@ -70,6 +80,8 @@ _HOMES = {
     "load": "storage",
     "load_analysis": "analysis",
     "load_dataset": "datasets",
+    "moderator_selection": "regression",
+    "model_average": "sensitivity",
     "prior_sensitivity": "sensitivity",
     "run": "workflow.run",
     "to_pymc": "fitting",

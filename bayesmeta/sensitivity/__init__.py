@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bayesmeta.sensitivity.averaging import ModelAverage, model_average
 from bayesmeta.sensitivity.bayes_factors import BayesFactor, bayes_factor, bayes_factors
 from bayesmeta.sensitivity.choices import PriorChoice, prior_sensitivity
 from bayesmeta.sensitivity.informativeness import Informativeness, informativeness
@@ -12,11 +13,13 @@ __all__ = [
     "BayesFactor",
     "Informativeness",
     "LeftOut",
+    "ModelAverage",
     "PriorChoice",
     "bayes_factor",
     "bayes_factors",
     "informativeness",
     "leave_one_out",
+    "model_average",
     "prior_sensitivity",
     "with_priors_of",
 ]

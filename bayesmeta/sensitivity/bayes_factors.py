@@ -122,7 +122,7 @@ def bayes_factor(fit: Fit, hypothesis: str) -> BayesFactor:
     0.949
     """
     problem = fit.problem
-    _require_exact(problem)
+    require_evidence(problem)
     point = POINT.fullmatch(hypothesis) if isinstance(hypothesis, str) else None
     if point is None:
         return _of_range(fit, hypothesis)
@@ -156,7 +156,16 @@ def _tested(problem: Problem) -> list[str]:
     return [name for j, name in enumerate(problem.coefficients) if not (j == 0 and problem.shift.any())]
 
 
-def _require_exact(problem: Problem) -> None:
+def require_evidence(problem: Problem) -> None:
+    """Refuse problems whose evidence is not known on an absolute scale.
+
+    Raises
+    ------
+    ModelError
+        If the exact engine cannot run the model.
+    ImproperPosteriorError
+        If a prior is improper.
+    """
     reason = why_not(problem)
     if reason:
         raise ModelError(f"Bayes factors need the exact engine, which cannot run {reason}")
