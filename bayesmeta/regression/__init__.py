@@ -1,0 +1,9 @@
+"""What is asked of a regression: which moderators matter, and what differs between subgroups."""
+
+from __future__ import annotations
+
+from bayesmeta.regression.selected import ModeratorSelection
+from bayesmeta.regression.selection import moderator_selection
+from bayesmeta.regression.subgroups import DifferenceTest, Group, Subgroups, subgroups
+
+__all__ = ["DifferenceTest", "Group", "ModeratorSelection", "Subgroups", "moderator_selection", "subgroups"]
