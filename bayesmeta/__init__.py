@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bayesmeta.datasets import list_datasets, load_dataset
     from bayesmeta.fitting import fit, to_pymc
     from bayesmeta.model import Model
-    from bayesmeta.regression import moderator_selection
+    from bayesmeta.regression import moderator_selection, subgroups
     from bayesmeta.results.fit import Fit
     from bayesmeta.sensitivity import (
         bayes_factor,
@@ -61,6 +61,7 @@ __all__ = [
     "prior_sensitivity",
     "priors",
     "run",
+    "subgroups",
     "to_pymc",
 ]
 
@@ -84,6 +85,7 @@ _HOMES = {
     "model_average": "sensitivity",
     "prior_sensitivity": "sensitivity",
     "run": "workflow.run",
+    "subgroups": "regression",
     "to_pymc": "fitting",
 }
 """Module of each public name that is not a module itself; nothing is imported before it is asked for."""

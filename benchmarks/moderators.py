@@ -12,12 +12,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import platform
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas  # noqa: F401, ICN001 - what is timed should not wait for it
 
 import bayesmeta as bm
-from bayesmeta.regression import ModeratorSelection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bayesmeta.regression import ModeratorSelection
 
 REPEATS = 5
 MODEL = bm.Model(mu="Normal(0, 1)", beta="Normal(0, 0.5)", tau="HalfNormal(0.5)")
@@ -36,7 +41,7 @@ def selection(studies: bm.Studies, common: float = 0.0) -> ModeratorSelection:
     return bm.moderator_selection(studies, list(studies.columns), MODEL, common=common)
 
 
-def seconds(work) -> float:
+def seconds(work: Callable[[], object]) -> float:
     times = []
     for _ in range(REPEATS):
         start = time.perf_counter()
@@ -46,7 +51,7 @@ def seconds(work) -> float:
 
 
 def largest_difference(studies: bm.Studies, step: int) -> float:
-    """Return how far the evidence of every so-manieth subset is from that of its own fit."""
+    """Return how far the evidence of every subset, or of one in `step`, is from that of its own fit."""
     found = selection(studies)
     own = [bm.fit(studies, MODEL.with_mods(mods)).log_evidence for mods in found.formulas[::step]]
     return float(np.abs(found.log_evidence[::step] - own).max())
@@ -55,9 +60,8 @@ def largest_difference(studies: bm.Studies, step: int) -> float:
 def main() -> None:
     python = platform.python_version()
     print(f"{platform.machine()}, {os.cpu_count()} processors, Python {python}, NumPy {np.__version__}")
-    print(
-        f"{'moderators':>10s} {'k':>5s} {'models':>7s} {'evidence':>10s} {'averages':>10s} {'difference':>11s}"
-    )
+    heading = f"{'moderators':>10s} {'k':>5s} {'models':>7s}"
+    print(f"{heading} {'evidence':>10s} {'averages':>10s} {'difference':>11s}")
     for moderators, k in ((3, 11), (6, 20), (10, 50), (10, 500)):
         studies = data(k, moderators)
         evidence = seconds(lambda studies=studies: selection(studies))
