@@ -76,7 +76,7 @@ def test_g1_the_main_fit_of_eight_schools_is_the_golden_one():
 def test_steps_are_announced_in_order():
     said = []
     compute(parse_analysis(f"{SCHOOLS}[sensitivity]\nleave_one_out = true\n"), say=said.append)
-    assert said == ["reading", "main", "leave_one_out"]
+    assert said == ["reading", "main", "leave_one_out", "robustness"]
 
 
 def test_leaving_out_keeps_the_priors_and_drops_one_study_each():

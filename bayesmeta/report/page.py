@@ -8,7 +8,7 @@ import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bayesmeta.report import checks, prose, tables
+from bayesmeta.report import checks, prose, robustness, tables
 from bayesmeta.report.added import added
 from bayesmeta.report.checklist import checklist
 from bayesmeta.report.code import python_code
@@ -148,6 +148,8 @@ def _content(facts: Facts, figures: Figures) -> dict[str, Any]:
         "added": added(facts),
         "implied": _implied(facts),
         "evidence": prose.evidence(facts),
+        "average": robustness.average_text(facts),
+        "not_robust": robustness.reasons_text(facts),
         "technique": prose.technique(facts, cite),
         "accuracy": prose.accuracy(facts),
         "data_words": prose.data_words(facts),
@@ -209,6 +211,8 @@ def _tables(facts: Facts) -> dict[str, tables.Table | None]:
         "left_out": checks.left_out_table(facts),
         "other_priors": checks.prior_table(facts),
         "priors": checks.priors_table(facts),
+        "informativeness": robustness.informativeness_table(facts),
+        "bayes_factors": robustness.bayes_factor_table(facts),
         "diagnostics": checks.diagnostics_table(facts),
         "convergence": checks.convergence_table(facts),
         "agreement": checks.agreement_table(facts),

@@ -14,6 +14,7 @@ from bayesmeta.model import Model
 from bayesmeta.sensitivity import leave_one_out, prior_sensitivity
 from bayesmeta.workflow.outcome import Checked, Outcome, Subgroups
 from bayesmeta.workflow.prepare import prepare
+from bayesmeta.workflow.robustness import Robustness, robustness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,7 @@ def compute(
         left_out=left_out,
         priors=run.other_priors(),
         also=run.other_measures(),
+        robustness=run.robustness(main.fit),
         notes=notes,
     )
 
@@ -148,6 +150,11 @@ class _Run:
             seed=self.seed,
             **self.sampled_by(main),
         )
+
+    def robustness(self, fit: Fit) -> Robustness:
+        """Return how far the main answer depends on its priors and on its studies."""
+        self.say("robustness")
+        return robustness(self.analysis, fit)
 
     def sampled_by(self, one: Fit | Planned) -> dict[str, Any]:
         """Return the options of the sampler for variants of a fit that only it can make."""

@@ -17,6 +17,7 @@ from bayesmeta.results.posterior import all_names
 from bayesmeta.results.tables import EXPONENTIATED
 from bayesmeta.workflow.expected import verdict
 from bayesmeta.workflow.facts import benefit_block, data_block, positive_block
+from bayesmeta.workflow.robustness_block import robustness_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -79,6 +80,7 @@ def document(outcome: Outcome) -> Block:
         "subgroups": {one.by: writer.subgroups(one) for one in outcome.subgroups},
         "leave_one_out": [writer.left_out(one) for one in outcome.left_out],
         "prior_sensitivity": [writer.other_prior(one) for one in outcome.priors],
+        "robustness": robustness_block(outcome.robustness),
         "also": {name: writer.other_measure(one) for name, one in outcome.also.items()},
         "agreement": [{"fit": name, **one.to_dict()} for name, one in outcome.agreements.items()],
     }

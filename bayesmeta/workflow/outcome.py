@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from bayesmeta.workflow.robustness import Robustness
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -102,6 +104,8 @@ class Outcome:
         Other priors.
     also : mapping of str to Fit
         Further measures of the same counts.
+    robustness : Robustness
+        How far the main answer depends on priors and studies.
     notes : tuple of (str, str)
         Identifier and sentence of each remark on the run.
     """
@@ -115,6 +119,7 @@ class Outcome:
     left_out: tuple[LeftOut, ...] = ()
     priors: tuple[PriorChoice, ...] = ()
     also: Mapping[str, Fit] = field(default_factory=dict)
+    robustness: Robustness = field(default_factory=Robustness)
     notes: tuple[tuple[str, str], ...] = ()
 
     @property
