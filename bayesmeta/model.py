@@ -102,7 +102,13 @@ class Model:
         return self.effects == "common"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as texts, lists and dicts that JSON and TOML can hold; defaults are left out."""
+        """Return the fields as texts, lists and dicts that JSON and TOML can hold; defaults are left out.
+
+        Raises
+        ------
+        PriorError
+            If a prior holds a Python function.
+        """
         plain = {part.name: _plain(getattr(self, part.name)) for part in fields(self)}
         default = {part.name: _plain(getattr(Model(), part.name)) for part in fields(self)}
         return {name: value for name, value in plain.items() if value != default[name]}
@@ -175,7 +181,7 @@ def _check_priors(model: Model) -> None:
 def _check_location(name: str, prior: Prior | None) -> None:
     if isinstance(prior, Fixed):
         raise PriorError(f"the prior of {name} must be a distribution; got {prior}; use a narrow Normal")
-    if prior is not None and type(prior) not in LOCATION_FAMILIES:
+    if prior is not None and not prior.for_location:
         families = ", ".join(family.__name__ for family in LOCATION_FAMILIES)
         raise PriorError(f"the prior of {name} must be one of {families}; got {prior}")
 
@@ -193,8 +199,8 @@ def _check_scale(name: str, prior: Prior | None) -> None:
 
 def _plain(value: object) -> object:
     if isinstance(value, Prior):
-        return str(value)
+        return value.written()
     if isinstance(value, tuple):
         pairs = [isinstance(item, tuple) for item in value]
-        return {name: str(prior) for name, prior in value} if pairs and all(pairs) else list(value)
+        return {name: prior.written() for name, prior in value} if pairs and all(pairs) else list(value)
     return value

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,7 @@ from bayesmeta.arrays import readonly
 from bayesmeta.design import build_design
 from bayesmeta.effectsizes import find_measure
 from bayesmeta.errors import ModelError, PriorError, suggest
-from bayesmeta.priors import AdaptivePrior, Fixed, Flat, HalfFlat, HalfNormal, Normal, OfSquare, as_prior
+from bayesmeta.priors import AdaptivePrior, Fixed, Flat, HalfFlat, HalfNormal, Normal, as_prior, of_square
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
@@ -220,7 +219,7 @@ def _density(tau: Prior, tau_on: str, v: Floats) -> Prior:
             raise PriorError(f'{tau} is a prior of tau; write tau = "{tau}" instead of tau2')
         return tau.bind(v[np.isfinite(v)])
     if tau_on == "tau2":
-        return Fixed(sqrt(tau.value)) if isinstance(tau, Fixed) else OfSquare(tau)
+        return of_square(tau)
     return HalfFlat() if isinstance(tau, Flat) else tau
 
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from bayesmeta.problem import Problem
 
 
+SLOW = 1e-6
+"""Distance of an order from the bound within which a moment is out of reach."""
+
+
 def flat_coefficients(problem: Problem) -> int:
     """Return the number of coefficients with a flat prior."""
     return sum(isinstance(prior, Flat) for prior in problem.priors.beta)
@@ -41,8 +45,12 @@ def tau_moments(problem: Problem) -> float:
 
 
 def whole_moments(bound: float) -> int:
-    """Return the highest whole order below the bound, at most 8."""
-    return int(min(8, np.ceil(bound) - 1)) if bound > 0 else -1
+    """Return the highest whole order below the bound, at most 8.
+
+    Where only powers of a logarithm make a moment exist (`bayesmeta.priors.scale.SLOWEST`), no integral
+    reaches it in double precision; it counts as not existing.
+    """
+    return int(min(8, np.ceil(bound - SLOW) - 1)) if bound > 0 else -1
 
 
 def require_proper(problem: Problem) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import pickle
 from itertools import pairwise
-from math import inf, isinf, log, pi, sqrt
+from math import inf, isinf, log, nan, pi, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +32,15 @@ from bayesmeta.priors import (
     InverseGamma,
     Laplace,
     LogNormal,
+    LogStudentT,
     Lomax,
+    MixedPrior,
     Normal,
     OfSquare,
     Prior,
     Sqrt,
     StudentT,
+    Truncated,
     Uniform,
     Weibull,
     as_prior,
@@ -91,6 +94,26 @@ class FoldedT4:
 
 
 CASES["HalfStudentT"] = (HalfStudentT(4, 0.5), FoldedT4(0.5), 5)
+
+
+class LogT5:
+    """Exponential of a t with 5 degrees of freedom."""
+
+    def __init__(self, mu, sigma):
+        self.of_log = stats.t(5, mu, sigma)
+
+    def logpdf(self, x):
+        safe = np.where(x > 0, x, 1.0)
+        return np.where(x > 0, self.of_log.logpdf(np.log(safe)) - np.log(safe), -inf)
+
+    def cdf(self, x):
+        return np.where(x > 0, self.of_log.cdf(np.log(np.where(x > 0, x, 1.0))), 0.0)
+
+    def ppf(self, p):
+        return np.exp(self.of_log.ppf(p))
+
+
+CASES["LogStudentT"] = (LogStudentT(5, -1.72, 0.3), LogT5(-1.72, 0.3), 1 + 1e-9)
 P = np.array([1e-6, 0.01, 0.2, 0.5, 0.7, 0.99, 1 - 1e-6])
 
 
@@ -103,7 +126,8 @@ def test_every_family_with_a_distribution_is_tried_here():
     known = {type(prior).__name__ for prior, _, _ in CASES.values()}
     improper = {"Flat", "HalfFlat", "Sqrt"}
     adaptive = {name for name, family in FAMILIES.items() if issubclass(family, AdaptivePrior)}
-    assert known | improper | adaptive | {"Fixed"} == set(FAMILIES)
+    composed = {name for name, family in FAMILIES.items() if issubclass(family, MixedPrior | Truncated)}
+    assert known | improper | adaptive | composed | {"Fixed"} == set(FAMILIES)
 
 
 def test_log_density_is_scipys(case):
@@ -131,18 +155,21 @@ def test_distribution_function_undoes_the_quantile(case):
 def test_density_integrates_to_one(case):
     prior, _, _ = case
     edges = prior.quantile(np.array([1e-9, 1e-3, 0.1, 0.5, 0.9, 0.999, 1 - 1e-9]))
-    pieces = [
-        integrate.quad(lambda x: float(np.exp(prior.logpdf(np.array(x)))), low, high, epsabs=1e-12)[0]
-        for low, high in pairwise(edges)
-    ]
+
+    def density(x):
+        return float(np.exp(prior.logpdf(np.array(x))))
+
+    if isinstance(prior, LogStudentT):  # over ten orders of magnitude
+        edges, density = np.log(edges), lambda u: float(np.exp(prior.logpdf(np.exp(np.array(u))) + u))
+    pieces = [integrate.quad(density, low, high, epsabs=1e-12)[0] for low, high in pairwise(edges)]
     assert sum(pieces) == pytest.approx(1 - 2e-9, abs=1e-8)
 
 
 def test_tail_exponent_is_the_slope_of_the_log_density(case):
     prior, _, exponent = case
     assert prior.tail == exponent
-    if isinf(exponent):
-        return
+    if isinf(exponent) or isinstance(prior, LogStudentT):
+        return  # the slope of 1 / (x log(x)^6) comes to 1 too slowly to be seen
     far = 1e7 * abs(float(prior.quantile(np.array(0.9))))
     rise = prior.logpdf(np.array(2 * far)) - prior.logpdf(np.array(far))
     assert -rise / log(2) == pytest.approx(exponent, rel=1e-5)
@@ -167,6 +194,34 @@ def test_rescaled_prior_is_the_prior_in_the_other_unit(case):
     milli = prior.rescaled(1e-3)
     np.testing.assert_allclose(milli.quantile(P), 1000 * other.ppf(P), rtol=1e-9)
     assert type(milli) is type(prior)
+
+
+MEANS = {
+    "Cauchy": nan,
+    "HalfCauchy": nan,
+    "Lomax": nan,
+    "LogStudentT": nan,
+    # E|t| with 4 df is 2 sqrt(4) Gamma(5/2) / (3 sqrt(pi) Gamma(2)) = 1.
+    "HalfStudentT": 0.5,
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_mean_is_scipys_and_does_not_exist_where_it_is_infinite(name):
+    prior, other, _ = CASES[name]
+    expected = MEANS[name] if name in MEANS else float(other.mean())
+    assert prior.mean == pytest.approx(expected, rel=1e-12, nan_ok=True)
+
+
+def test_families_say_how_their_densities_continue():
+    even = {name for name, (prior, _, _) in CASES.items() if prior.even}
+    assert even == {"HalfNormal", "HalfCauchy", "HalfStudentT"}
+    bounded = {"Uniform"}
+    on_the_line = {"Normal", "StudentT", "StudentT large nu", "Cauchy", "Laplace"}
+    assert {name for name, (prior, _, _) in CASES.items() if not prior.smooth} == bounded | on_the_line
+    assert {name for name, (prior, _, _) in CASES.items() if prior.for_location} == bounded | on_the_line
+    assert (Flat().even, HalfFlat().even, Sqrt().even, Fixed(0).smooth) == (True, True, False, False)
+    assert (Flat().for_location, HalfFlat().for_location) == (True, False)
 
 
 def test_draws_have_the_distribution(case):
@@ -218,6 +273,11 @@ def test_log_student_t_of_the_reference_is_not_confused_with_the_log_normal(name
     location, scale = entry["parameters"]["location"][1], entry["parameters"]["scale"][1]
     z = (np.log(entry["tau"]) - location) / scale
     np.testing.assert_allclose(stats.t(5).cdf(z), entry["cdf"], rtol=1e-12)
+    prior, tau = LogStudentT(5, location, scale), np.array(entry["tau"])
+    np.testing.assert_allclose(prior.cdf(tau), entry["cdf"], rtol=1e-12)
+    np.testing.assert_allclose(np.exp(prior.logpdf(tau)), entry["density"], rtol=1e-12)
+    on_square = OfSquare(LogStudentT(5, 2 * location, 2 * scale))
+    np.testing.assert_allclose(on_square.logpdf(tau), prior.logpdf(tau), rtol=1e-12)
 
 
 # Improper and degenerate priors
@@ -417,7 +477,9 @@ FORM = "a prior is written Name(numbers), such as 'HalfNormal(0.5)'; got "
         ("", FORM + "''"),
         ("0.5", FORM + "'0.5'"),
         ("HalfNormal(0.5); import os", FORM + "'HalfNormal(0.5); import os'"),
-        ("HalfNormal(__import__('os'))", FORM + "\"HalfNormal(__import__('os'))\"".replace('"', "'")),
+        ("HalfNormal(a(1))", "HalfNormal(sigma): a parameter must be a number; got 'a(1)'"),
+        ("HalfNormal([1])", "HalfNormal(sigma): a parameter must be a number; got '[1]'"),
+        ("HalfNormal((1])", FORM + "'HalfNormal((1])'"),
         ("HalfNormal(a)", "HalfNormal(sigma): a parameter must be a number; got 'a'"),
         ("HalfNormal(nan)", "HalfNormal(sigma): a parameter must be a number; got 'nan'"),
         ("HalfNormal(inf)", "HalfNormal(sigma): a parameter must be a number; got 'inf'"),

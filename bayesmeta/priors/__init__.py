@@ -12,23 +12,23 @@ from bayesmeta.priors.adaptive import (
     UniformI2,
     UniformShrinkage,
 )
+from bayesmeta.priors.composed import MixedPrior, Mixture, SpikeSlab, Truncated
 from bayesmeta.priors.core import Prior
+from bayesmeta.priors.density import Density
 from bayesmeta.priors.location import Cauchy, Flat, Laplace, Normal, StudentT, Uniform
 from bayesmeta.priors.scale import (
     Exponential,
-    Fixed,
     Gamma,
     HalfCauchy,
-    HalfFlat,
     HalfNormal,
     HalfStudentT,
     InverseGamma,
     LogNormal,
+    LogStudentT,
     Lomax,
-    OfSquare,
-    Sqrt,
     Weibull,
 )
+from bayesmeta.priors.square import Fixed, HalfFlat, OfSquare, Sqrt, of_square
 from bayesmeta.priors.text import FAMILIES, as_prior, parse_prior
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "BergerDeely",
     "Cauchy",
     "Conventional",
+    "Density",
     "DuMouchel",
     "Exponential",
     "Fixed",
@@ -50,17 +51,23 @@ __all__ = [
     "Jeffreys",
     "Laplace",
     "LogNormal",
+    "LogStudentT",
     "Lomax",
+    "MixedPrior",
+    "Mixture",
     "Normal",
     "OfSquare",
     "OverallJeffreys",
     "Prior",
+    "SpikeSlab",
     "Sqrt",
     "StudentT",
+    "Truncated",
     "Uniform",
     "UniformI2",
     "UniformShrinkage",
     "Weibull",
     "as_prior",
+    "of_square",
     "parse_prior",
 ]

@@ -18,7 +18,7 @@ Spiegelhalter DJ, Abrams KR, Myles JP (2004). Bayesian Approaches to Clinical Tr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, log, sqrt
+from math import inf, log, nan, pi, sqrt
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -26,7 +26,7 @@ from scipy import special
 
 from bayesmeta.arrays import readonly
 from bayesmeta.errors import PriorError
-from bayesmeta.priors.scale import PositivePrior
+from bayesmeta.priors.scale import PositivePrior, SmoothPrior
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
@@ -132,7 +132,7 @@ class OverallJeffreys(AdaptivePrior):
 
 
 @dataclass(frozen=True, slots=True)
-class Ratio(PositivePrior):
+class Ratio(SmoothPrior):
     """Prior under which ``s0^q / (s0^q + tau^q)`` is uniform, with q = 1 or 2."""
 
     in_units: ClassVar[frozenset[str]] = frozenset({"s0"})
@@ -149,6 +149,10 @@ class Ratio(PositivePrior):
     @property
     def tail(self) -> float:
         return self.power + 1.0
+
+    @property
+    def mean(self) -> float:
+        return nan if self.power == 1 else self.s0 * pi / 2
 
     def logpdf(self, x: Floats) -> Floats:
         x = np.asarray(x, dtype=np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from math import inf, isfinite
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from bayesmeta.errors import PriorError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bayesmeta.arrays import Floats
 
 
@@ -36,6 +39,8 @@ class Prior:
     """Parameters in the units of the quantity."""
     in_inverse_units: ClassVar[frozenset[str]] = frozenset()
     """Parameters in one over the units of the quantity."""
+    kinds: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Parameters that are no finite numbers: ``"prior"``, ``"priors"``, ``"numbers"`` or ``"bound"``."""
 
     def __post_init__(self) -> None:
         for part in fields(self):
@@ -75,6 +80,33 @@ class Prior:
         return True
 
     @property
+    def even(self) -> bool:
+        """Whether the density of a positive quantity is part of an even analytic one on the whole line."""
+        return False
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the density of a positive quantity is analytic above 0, without bounds or kinks."""
+        return False
+
+    @property
+    def for_location(self) -> bool:
+        """Whether it can be the prior of an effect or a coefficient."""
+        return False
+
+    @property
+    def parts(self) -> tuple[tuple[float, Prior], ...]:
+        """Components of a mixture with their probabilities; of any other prior, the prior itself."""
+        return ((1.0, self),)
+
+    @property
+    def mean(self) -> float:
+        """Mean; NaN where it does not exist."""
+        from bayesmeta.priors.moments import mean_of
+
+        return mean_of(self)
+
+    @property
     def typical(self) -> float:
         """Size of typical values: the median of the absolute value, which tells where to look."""
         low, high = self.support
@@ -94,6 +126,16 @@ class Prior:
     def quantile(self, p: Floats) -> Floats:
         """Return the values below which the probabilities are `p`."""
         raise NotImplementedError
+
+    def written(self) -> str:
+        """Return the text that reads back as the same prior.
+
+        Raises
+        ------
+        PriorError
+            If it holds a Python function.
+        """
+        return str(self)
 
     def rescaled(self, unit: float) -> Prior:
         """Return the prior of the quantity measured in another unit, so that 1 becomes ``1 / unit``."""

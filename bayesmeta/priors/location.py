@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import gamma, inf, isfinite, log, pi, sqrt
+from math import gamma, inf, isfinite, log, nan, pi, sqrt
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -19,7 +19,16 @@ HALF_LOG_2PI = 0.5 * log(2 * pi)
 
 
 @dataclass(frozen=True, slots=True)
-class Normal(Prior):
+class LocationPrior(Prior):
+    """A prior that effects and coefficients can have."""
+
+    @property
+    def for_location(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Normal(LocationPrior):
     """Normal distribution with mean mu and standard deviation sigma."""
 
     instead_of_zero: ClassVar[str] = "for a known value write a small standard deviation"
@@ -27,6 +36,10 @@ class Normal(Prior):
     positive: ClassVar[frozenset[str]] = frozenset({"sigma"})
     mu: float
     sigma: float
+
+    @property
+    def mean(self) -> float:
+        return self.mu
 
     def logpdf(self, x: Floats) -> Floats:
         z = (np.asarray(x) - self.mu) / self.sigma
@@ -40,7 +53,7 @@ class Normal(Prior):
 
 
 @dataclass(frozen=True, slots=True)
-class StudentT(Prior):
+class StudentT(LocationPrior):
     """Student's t distribution with nu degrees of freedom, location mu and scale sigma."""
 
     in_units: ClassVar[frozenset[str]] = frozenset({"mu", "sigma"})
@@ -54,6 +67,10 @@ class StudentT(Prior):
     def tail(self) -> float:
         return self.nu + 1
 
+    @property
+    def mean(self) -> float:
+        return self.mu if self.nu > 1 else nan
+
     def logpdf(self, x: Floats) -> Floats:
         z = (np.asarray(x) - self.mu) / self.sigma
         return log_student_t(z, self.nu) - log(self.sigma)
@@ -66,7 +83,7 @@ class StudentT(Prior):
 
 
 @dataclass(frozen=True, slots=True)
-class Cauchy(Prior):
+class Cauchy(LocationPrior):
     """Cauchy distribution with location alpha and scale beta."""
 
     in_units: ClassVar[frozenset[str]] = frozenset({"alpha", "beta"})
@@ -77,6 +94,10 @@ class Cauchy(Prior):
     @property
     def tail(self) -> float:
         return 2.0
+
+    @property
+    def mean(self) -> float:
+        return nan
 
     def logpdf(self, x: Floats) -> Floats:
         z = (np.asarray(x) - self.alpha) / self.beta
@@ -92,13 +113,17 @@ class Cauchy(Prior):
 
 
 @dataclass(frozen=True, slots=True)
-class Laplace(Prior):
+class Laplace(LocationPrior):
     """Double exponential distribution with location mu and scale b."""
 
     in_units: ClassVar[frozenset[str]] = frozenset({"mu", "b"})
     positive: ClassVar[frozenset[str]] = frozenset({"b"})
     mu: float
     b: float
+
+    @property
+    def mean(self) -> float:
+        return self.mu
 
     def logpdf(self, x: Floats) -> Floats:
         return np.asarray(-np.abs(np.asarray(x) - self.mu) / self.b - log(2 * self.b))
@@ -114,7 +139,7 @@ class Laplace(Prior):
 
 
 @dataclass(frozen=True, slots=True)
-class Uniform(Prior):
+class Uniform(LocationPrior):
     """Uniform distribution between lower and upper."""
 
     in_units: ClassVar[frozenset[str]] = frozenset({"lower", "upper"})
@@ -131,6 +156,10 @@ class Uniform(Prior):
     def support(self) -> tuple[float, float]:
         return self.lower, self.upper
 
+    @property
+    def mean(self) -> float:
+        return (self.lower + self.upper) / 2
+
     def logpdf(self, x: Floats) -> Floats:
         return within(x, np.asarray(-log(self.upper - self.lower)), self.lower, self.upper)
 
@@ -142,10 +171,18 @@ class Uniform(Prior):
 
 
 @dataclass(frozen=True, slots=True)
-class Flat(Prior):
+class Flat(LocationPrior):
     """Improper density 1 everywhere; as a prior of tau it is `HalfFlat`."""
 
     proper: ClassVar[bool] = False
+
+    @property
+    def even(self) -> bool:
+        return True
+
+    @property
+    def smooth(self) -> bool:
+        return True
 
     @property
     def tail(self) -> float:
@@ -154,6 +191,10 @@ class Flat(Prior):
     @property
     def typical(self) -> float:
         return inf
+
+    @property
+    def mean(self) -> float:
+        return nan
 
     def logpdf(self, x: Floats) -> Floats:
         return np.zeros(np.shape(x))

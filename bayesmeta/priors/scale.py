@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, log, pi, sqrt
+from math import exp, inf, log, nan, pi, sqrt
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from scipy import special
 
-from bayesmeta.errors import PriorError
 from bayesmeta.priors.core import Prior, within
-from bayesmeta.priors.location import HALF_LOG_2PI, Flat, log_student_t
+from bayesmeta.priors.location import HALF_LOG_2PI, log_student_t
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 FARTHEST = 1e150
 """Standardised value whose square is still finite."""
+SLOWEST = 1 + 1e-9
+"""Tail exponent of ``1 / (x log(x)^a)``, a > 1: 1, but integrable."""
 NO_HETEROGENEITY = "for tau = 0 write effects = 'common'"
 
 
@@ -32,13 +33,30 @@ class PositivePrior(Prior):
 
 
 @dataclass(frozen=True, slots=True)
-class HalfNormal(PositivePrior):
+class SmoothPrior(PositivePrior):
+    """A prior with a density that is analytic on the positive half-line."""
+
+    @property
+    def smooth(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class HalfNormal(SmoothPrior):
     """Absolute value of a normal variable with mean 0 and standard deviation sigma."""
 
     instead_of_zero: ClassVar[str] = NO_HETEROGENEITY
     in_units: ClassVar[frozenset[str]] = frozenset({"sigma"})
     positive: ClassVar[frozenset[str]] = frozenset({"sigma"})
     sigma: float
+
+    @property
+    def even(self) -> bool:
+        return True
+
+    @property
+    def mean(self) -> float:
+        return self.sigma * sqrt(2 / pi)
 
     def logpdf(self, x: Floats) -> Floats:
         z = np.asarray(x) / self.sigma
@@ -52,7 +70,7 @@ class HalfNormal(PositivePrior):
 
 
 @dataclass(frozen=True, slots=True)
-class HalfCauchy(PositivePrior):
+class HalfCauchy(SmoothPrior):
     """Absolute value of a Cauchy variable with location 0 and scale beta."""
 
     instead_of_zero: ClassVar[str] = NO_HETEROGENEITY
@@ -61,8 +79,16 @@ class HalfCauchy(PositivePrior):
     beta: float
 
     @property
+    def even(self) -> bool:
+        return True
+
+    @property
     def tail(self) -> float:
         return 2.0
+
+    @property
+    def mean(self) -> float:
+        return nan
 
     def logpdf(self, x: Floats) -> Floats:
         z = np.asarray(x) / self.beta
@@ -76,7 +102,7 @@ class HalfCauchy(PositivePrior):
 
 
 @dataclass(frozen=True, slots=True)
-class HalfStudentT(PositivePrior):
+class HalfStudentT(SmoothPrior):
     """Absolute value of a t variable with nu degrees of freedom, location 0 and scale sigma."""
 
     instead_of_zero: ClassVar[str] = NO_HETEROGENEITY
@@ -87,8 +113,16 @@ class HalfStudentT(PositivePrior):
     sigma: float
 
     @property
+    def even(self) -> bool:
+        return True
+
+    @property
     def tail(self) -> float:
         return self.nu + 1
+
+    @property
+    def mean(self) -> float:
+        return _half_t_mean(self.nu) * self.sigma
 
     def logpdf(self, x: Floats) -> Floats:
         z = np.asarray(x) / self.sigma
@@ -108,12 +142,16 @@ class HalfStudentT(PositivePrior):
 
 
 @dataclass(frozen=True, slots=True)
-class Exponential(PositivePrior):
+class Exponential(SmoothPrior):
     """Exponential distribution with rate lam."""
 
     in_inverse_units: ClassVar[frozenset[str]] = frozenset({"lam"})
     positive: ClassVar[frozenset[str]] = frozenset({"lam"})
     lam: float
+
+    @property
+    def mean(self) -> float:
+        return 1 / self.lam
 
     def logpdf(self, x: Floats) -> Floats:
         return within(x, log(self.lam) - self.lam * np.asarray(x), 0.0)
@@ -126,7 +164,7 @@ class Exponential(PositivePrior):
 
 
 @dataclass(frozen=True, slots=True)
-class LogNormal(PositivePrior):
+class LogNormal(SmoothPrior):
     """Exponential of a normal variable with mean mu and standard deviation sigma."""
 
     positive: ClassVar[frozenset[str]] = frozenset({"sigma"})
@@ -140,20 +178,69 @@ class LogNormal(PositivePrior):
     def rescaled(self, unit: float) -> LogNormal:
         return LogNormal(self.mu - log(unit), self.sigma)
 
+    @property
+    def mean(self) -> float:
+        return exp(self.mu + self.sigma**2 / 2)
+
     def logpdf(self, x: Floats) -> Floats:
-        log_x = _log(x)
+        log_x = log_of(x)
         z = (log_x - self.mu) / self.sigma
-        return _above_zero(x, -0.5 * z * z - HALF_LOG_2PI - log(self.sigma) - log_x)
+        return above_zero(x, -0.5 * z * z - HALF_LOG_2PI - log(self.sigma) - log_x)
 
     def cdf(self, x: Floats) -> Floats:
-        return np.where(np.asarray(x) > 0, special.ndtr((_log(x) - self.mu) / self.sigma), 0.0)
+        return np.where(np.asarray(x) > 0, special.ndtr((log_of(x) - self.mu) / self.sigma), 0.0)
 
     def quantile(self, p: Floats) -> Floats:
         return np.exp(self.mu + self.sigma * special.ndtri(p))
 
 
 @dataclass(frozen=True, slots=True)
-class Gamma(PositivePrior):
+class LogStudentT(SmoothPrior):
+    """Exponential of a t variable with nu degrees of freedom, location mu and scale sigma.
+
+    Notes
+    -----
+    The tail falls like ``1 / (x log(x)^(nu + 1))``: slower than any integrable power, so that no moment
+    exists.
+    """
+
+    positive: ClassVar[frozenset[str]] = frozenset({"nu", "sigma"})
+    keywords: ClassVar[bool] = True
+    nu: float
+    mu: float
+    sigma: float
+
+    @property
+    def tail(self) -> float:
+        return SLOWEST
+
+    @property
+    def regular(self) -> bool:
+        return False
+
+    @property
+    def mean(self) -> float:
+        return nan
+
+    def rescaled(self, unit: float) -> LogStudentT:
+        return LogStudentT(self.nu, self.mu - log(unit), self.sigma)
+
+    def logpdf(self, x: Floats) -> Floats:
+        log_x = log_of(x)
+        z = (log_x - self.mu) / self.sigma
+        return above_zero(x, log_student_t(z, self.nu) - log(self.sigma) - log_x)
+
+    def cdf(self, x: Floats) -> Floats:
+        z = (log_of(x) - self.mu) / self.sigma
+        return np.where(np.asarray(x) > 0, special.stdtr(self.nu, z), 0.0)
+
+    def quantile(self, p: Floats) -> Floats:
+        with np.errstate(over="ignore"):
+            return np.exp(self.mu + self.sigma * special.stdtrit(self.nu, p))
+
+
+@dataclass(frozen=True, slots=True)
+class Gamma(SmoothPrior):
     """Gamma distribution with shape alpha and rate beta."""
 
     in_inverse_units: ClassVar[frozenset[str]] = frozenset({"beta"})
@@ -165,6 +252,10 @@ class Gamma(PositivePrior):
     @property
     def regular(self) -> bool:
         return self.alpha.is_integer()
+
+    @property
+    def mean(self) -> float:
+        return self.alpha / self.beta
 
     def logpdf(self, x: Floats) -> Floats:
         constant = self.alpha * log(self.beta) - float(special.gammaln(self.alpha))
@@ -179,7 +270,7 @@ class Gamma(PositivePrior):
 
 
 @dataclass(frozen=True, slots=True)
-class InverseGamma(PositivePrior):
+class InverseGamma(SmoothPrior):
     """Reciprocal of a gamma variable with shape alpha and rate beta."""
 
     in_units: ClassVar[frozenset[str]] = frozenset({"beta"})
@@ -196,11 +287,15 @@ class InverseGamma(PositivePrior):
     def regular(self) -> bool:
         return False
 
+    @property
+    def mean(self) -> float:
+        return self.beta / (self.alpha - 1) if self.alpha > 1 else nan
+
     def logpdf(self, x: Floats) -> Floats:
         constant = self.alpha * log(self.beta) - float(special.gammaln(self.alpha))
         x = np.asarray(x)
         safe = np.where(x > 0, x, 1.0)
-        return _above_zero(x, constant - (self.alpha + 1) * np.log(safe) - self.beta / safe)
+        return above_zero(x, constant - (self.alpha + 1) * np.log(safe) - self.beta / safe)
 
     def cdf(self, x: Floats) -> Floats:
         x = np.asarray(x)
@@ -213,7 +308,7 @@ class InverseGamma(PositivePrior):
 
 
 @dataclass(frozen=True, slots=True)
-class Weibull(PositivePrior):
+class Weibull(SmoothPrior):
     """Weibull distribution with shape alpha and scale beta."""
 
     in_units: ClassVar[frozenset[str]] = frozenset({"beta"})
@@ -225,6 +320,10 @@ class Weibull(PositivePrior):
     @property
     def regular(self) -> bool:
         return self.alpha.is_integer()
+
+    @property
+    def mean(self) -> float:
+        return self.beta * float(special.gamma(1 + 1 / self.alpha))
 
     def logpdf(self, x: Floats) -> Floats:
         z = np.maximum(x, 0.0) / self.beta
@@ -240,7 +339,7 @@ class Weibull(PositivePrior):
 
 
 @dataclass(frozen=True, slots=True)
-class Lomax(PositivePrior):
+class Lomax(SmoothPrior):
     """Lomax (shifted Pareto) distribution with shape alpha and the given scale."""
 
     in_units: ClassVar[frozenset[str]] = frozenset({"scale"})
@@ -253,6 +352,10 @@ class Lomax(PositivePrior):
     def tail(self) -> float:
         return self.alpha + 1
 
+    @property
+    def mean(self) -> float:
+        return self.scale / (self.alpha - 1) if self.alpha > 1 else nan
+
     def logpdf(self, x: Floats) -> Floats:
         z = np.maximum(x, 0.0) / self.scale
         return within(x, log(self.alpha / self.scale) - (self.alpha + 1) * np.log1p(z), 0.0)
@@ -264,116 +367,20 @@ class Lomax(PositivePrior):
         return self.scale * np.expm1(-np.log1p(-np.asarray(p)) / self.alpha)
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed(Prior):
-    """All the probability at one value."""
-
-    in_units: ClassVar[frozenset[str]] = frozenset({"value"})
-    value: float
-
-    @property
-    def support(self) -> tuple[float, float]:
-        return self.value, self.value
-
-    def cdf(self, x: Floats) -> Floats:
-        return np.where(np.asarray(x) >= self.value, 1.0, 0.0)
-
-    def quantile(self, p: Floats) -> Floats:
-        return np.full(np.shape(p), self.value)
-
-    def logpdf(self, x: Floats) -> Floats:
-        return np.where(np.asarray(x) == self.value, inf, -inf)
+def _half_t_mean(nu: float) -> float:
+    """Return the mean of the absolute value of a t variable."""
+    if nu <= 1:
+        return nan
+    ratio = exp(float(special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2)))
+    return 2 * sqrt(nu / pi) * ratio / (nu - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class HalfFlat(Flat):
-    """Improper density 1 above 0."""
-
-    @property
-    def support(self) -> tuple[float, float]:
-        return 0.0, inf
-
-    def logpdf(self, x: Floats) -> Floats:
-        return within(x, np.zeros(np.shape(x)), 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Sqrt(PositivePrior):
-    """Improper density ``tau^(-1/2)``."""
-
-    proper: ClassVar[bool] = False
-
-    @property
-    def tail(self) -> float:
-        return 0.5
-
-    @property
-    def typical(self) -> float:
-        return inf
-
-    @property
-    def regular(self) -> bool:
-        return False
-
-    def logpdf(self, x: Floats) -> Floats:
-        return _above_zero(x, -0.5 * _log(x))
-
-
-@dataclass(frozen=True, slots=True)
-class OfSquare(PositivePrior):
-    """Prior of a positive quantity, such as tau, whose square has the given prior."""
-
-    square: Prior
-
-    def __post_init__(self) -> None:
-        if self.square.support[0] < 0 and self.square.proper:
-            raise PriorError(f"the prior of tau2 must live on positive values; got {self.square}")
-
-    def __str__(self) -> str:
-        return f"{self.square} on tau2"
-
-    @property
-    def proper(self) -> bool:  # type: ignore[override]
-        """Whether the density integrates to 1."""
-        return self.square.proper
-
-    @property
-    def support(self) -> tuple[float, float]:
-        low, high = self.square.support
-        return max(low, 0.0) ** 0.5, high**0.5
-
-    @property
-    def tail(self) -> float:
-        return 2 * self.square.tail - 1
-
-    @property
-    def typical(self) -> float:
-        return sqrt(self.square.typical)
-
-    @property
-    def regular(self) -> bool:
-        return self.square.regular
-
-    def rescaled(self, unit: float) -> OfSquare:
-        return OfSquare(self.square.rescaled(unit * unit))
-
-    def logpdf(self, x: Floats) -> Floats:
-        x = np.asarray(x)
-        with np.errstate(over="ignore"):
-            return _above_zero(x, self.square.logpdf(x * x) + _log(2 * x))
-
-    def cdf(self, x: Floats) -> Floats:
-        return self.square.cdf(np.maximum(x, 0.0) ** 2)
-
-    def quantile(self, p: Floats) -> Floats:
-        return np.sqrt(self.square.quantile(p))
-
-
-def _log(x: Floats) -> Floats:
+def log_of(x: Floats) -> Floats:
     """Return the logarithm of positive values, and 0 for the others."""
     x = np.asarray(x, dtype=np.float64)
     return np.log(np.where(x > 0, x, 1.0))
 
 
-def _above_zero(x: Floats, log_density: Floats) -> Floats:
+def above_zero(x: Floats, log_density: Floats) -> Floats:
+    """Return the log density where x > 0, minus infinity elsewhere."""
     return np.where(np.asarray(x) > 0, log_density, -inf)
