@@ -13,6 +13,7 @@ from bayesmeta.classical import classical_suite
 from bayesmeta.errors import AnalysisError
 from bayesmeta.results import checks as doubts
 from bayesmeta.results import tables
+from bayesmeta.results.moderated import Moderated
 from bayesmeta.results.posterior import distribution_of, marginal_of, probability_of, quantity_names
 from bayesmeta.results.text import fit_text
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fit:
+class Fit(Moderated):
     """The posterior of a model on studies, with the classical answer beside it.
 
     Made by `bayesmeta.fit` and `bayesmeta.load`.
