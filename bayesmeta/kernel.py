@@ -305,8 +305,33 @@ def profile(data: GaussianData, tau2: Floats, *, prior: NormalPrior | None = Non
     With ``W = diag(1 / (v + tau^2))`` the coefficients given tau have precision ``X'WX + P``. All sums over
     studies, for all nodes, are one matrix product.
     """
-    k, p = data.k, data.p
     sums, log_det_weights = weighted_sums(data, tau2)
+    return _solved(data, tau2, sums, log_det_weights, prior)
+
+
+def profile_each(data: GaussianData, tau2: Floats, *, prior: NormalPrior | None = None) -> Profile:
+    """Return the generalised least-squares profile where every study has a tau^2 of its own.
+
+    Parameters
+    ----------
+    data : GaussianData
+        From `gaussian_data`.
+    tau2 : (m, k) array
+        Between-study variances of the k studies, m times; each >= 0.
+    prior : NormalPrior, optional
+        Independent normal priors of the user's coefficients; flat by default.
+    """
+    total = data.v + tau2
+    log_det_weights = -np.log(total).sum(axis=1)
+    sums = np.reciprocal(total, out=total) @ data.products
+    return _solved(data, tau2, sums, log_det_weights, prior)
+
+
+def _solved(
+    data: GaussianData, tau2: Floats, sums: Floats, log_det_weights: Floats, prior: NormalPrior | None
+) -> Profile:
+    """Return the profile from the weighted sums over studies (m, columns)."""
+    k, p = data.k, data.p
     information, score, square = _unpack(sums, p)
     constant = 0.0
     if prior is not None:
