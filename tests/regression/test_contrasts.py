@@ -60,7 +60,7 @@ def test_a_combination_of_coefficients_is_the_combination_of_their_draws(fit):
 def test_a_unit_changes_a_slope_by_its_inverse(exercise):
     months = exercise.columns["duration_months"]
     studies = bm.Studies.from_effects(
-        exercise.yi, vi=exercise.vi, measure="MD", data={"x": months, "y": months / 12}
+        exercise.yi, vi=exercise.vi, measure="MD", data={"month": months, "year": months / 12}
     )
     model = bm.Model(mu="Normal(0, 1)", beta="Normal(0, 0.01)", tau="HalfNormal(0.05)")
     per_month = bm.fit(studies, model.with_mods("month")).summary().loc["month"]
