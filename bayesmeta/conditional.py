@@ -30,6 +30,10 @@ class Conditional(NamedTuple):
     log_marginal: Floats
     """(m,) log of the likelihood with the coefficients integrated out."""
 
+    def part(self, which: slice) -> Conditional:
+        """Return the same at some of the values."""
+        return Conditional(self.beta[which], self.cov[which], self.tau2[which], self.log_marginal[which])
+
 
 class Prepared(NamedTuple):
     """A problem in the form that the kernel takes."""

@@ -9,10 +9,11 @@ Trefethen LN (2008). Is Gauss quadrature better than Clenshaw-Curtis? SIAM Rev 5
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.polynomial import legendre
+from numpy.polynomial import chebyshev, legendre
 
 from bayesmeta.errors import NumericalError
 
@@ -27,6 +28,7 @@ NODES, WEIGHTS = legendre.leggauss(ORDER)
 
 DEPTH = 46.0
 """Where the integrand is below ``exp(-DEPTH)`` of its peak, 1e-20, it is left out."""
+TINY = float(np.finfo(np.float64).tiny)
 NOTHING = -1e100
 """Logarithm that stands for no density at all."""
 RESOLVED = 0.5
@@ -38,19 +40,28 @@ INSERTED = np.array([0.25, 0.5, 0.75])
 ZOOMS = 80
 STEPS = 60
 QUICK_STEPS = 6
-SETTLED = 1e-9
-"""Last step of Newton's method, as a fraction of the part of a panel; the error after it is its square."""
+CUBIC = 1e-5
+"""Last step of Halley's method, as a fraction of the part of a panel; the error after it is its cube."""
 SMOOTH = 1e-12
-"""Last Legendre coefficients of a logarithm that the panel resolves."""
+"""Last Chebyshev coefficients of a logarithm that the panel resolves."""
 
 _DEGREES = np.arange(ORDER)
-PROJECTION = (legendre.legvander(NODES, ORDER - 1) * WEIGHTS[:, None] * (2 * _DEGREES + 1) / 2).T
-"""(ORDER, ORDER) matrix from values at the nodes of a panel to Legendre coefficients."""
-_DERIVATIVE = np.stack([legendre.legder(row, axis=0) for row in np.eye(ORDER)])
-"""(ORDER, ORDER - 1) matrix from Legendre coefficients to those of the derivative."""
-_ANTIDERIVATIVE = np.stack([legendre.legval(NODES, legendre.legint(row, lbnd=-1)) for row in np.eye(ORDER)])
-CUMULATION = (PROJECTION.T @ _ANTIDERIVATIVE).T
+
+
+def _basis(t: Floats) -> Floats:
+    """Return the (..., ORDER) Chebyshev polynomials at t (...), in [-1, 1]."""
+    return np.cos(np.arccos(t)[..., None] * _DEGREES)
+
+
+PROJECTION = np.linalg.inv(_basis(NODES)).T
+"""(ORDER, ORDER) matrix from values at the nodes of a panel, a row of them, to Chebyshev coefficients."""
+HALVES = _basis(np.concatenate([NODES - 1, NODES + 1]) / 2).T
+"""(ORDER, 2 * ORDER) matrix from coefficients to values at the nodes of the halves of a panel."""
+_DERIVATIVE = np.pad(chebyshev.chebder(np.eye(ORDER)).T, ((0, 0), (0, 1)))
+"""(ORDER, ORDER) matrix from coefficients to those of the derivative."""
+CUMULATION = PROJECTION @ chebyshev.chebval(NODES, chebyshev.chebint(np.eye(ORDER), lbnd=-1))
 """(ORDER, ORDER) matrix from values at the nodes to the integrals from -1 to each node."""
+_WITH_END = np.append(NODES, 1.0)
 
 
 class Panels(NamedTuple):
@@ -153,7 +164,7 @@ class PanelDensity(NamedTuple):
     edges: Floats
     """(n + 1,) ends of the panels."""
     coefficients: Floats
-    """(n, ORDER) Legendre coefficients of the density or of its logarithm."""
+    """(n, ORDER) Chebyshev coefficients of the density or of its logarithm."""
     logarithmic: Bools
     """(n,) whether they are of the logarithm."""
     below: Floats
@@ -164,6 +175,8 @@ class PanelDensity(NamedTuple):
     """(n * ORDER + 2,) first edge, nodes, last edge: where the distribution function is known beforehand."""
     known: Floats
     """(n * ORDER + 2,) distribution function there."""
+    heights: Floats
+    """(n * ORDER + 2,) density there; at the edges that of the nearest node."""
 
     def density(self, x: Floats) -> Floats:
         """Return the density at `x`, shape (m,); 0 outside the panels."""
@@ -171,27 +184,48 @@ class PanelDensity(NamedTuple):
         inside = (x >= self.edges[0]) & (x <= self.edges[-1])
         return np.where(inside, self._value(panel, t), 0.0)
 
-    def slope(self, x: Floats) -> Floats:
-        """Return the derivative of the density at `x`, shape (m,), within the panels."""
-        panel, t = self._locate(x)
-        derivative = self.coefficients[panel] @ _DERIVATIVE
-        values = (_vandermonde(t)[:, :-1] * derivative).sum(axis=1)
-        values = np.where(self.logarithmic[panel], values * self._value(panel, t), values)
-        return np.asarray(2 * values / np.diff(self.edges)[panel])
+    def at_halves(self) -> Floats:
+        """Return the (2 n * ORDER,) densities at the nodes of panels of half the length."""
+        values = self.coefficients @ HALVES
+        return self._of_polynomials(values, self.logarithmic[:, None]).ravel()
+
+    def log_slope(self) -> Callable[[float], float]:
+        """Return the derivative of the log of the density as a function of a point within the panels."""
+        edges, known = self.edges.tolist(), dict[int, tuple[list[float], list[float]]]()
+
+        def slope(x: float) -> float:
+            panel = min(max(bisect_right(edges, x) - 1, 0), len(edges) - 2)
+            if panel not in known:
+                own = self.coefficients[panel]
+                known[panel] = own.tolist(), (own @ _DERIVATIVE).tolist()
+            value, derivative = known[panel]
+            width = edges[panel + 1] - edges[panel]
+            t = min(max(2 * (x - edges[panel]) / width - 1, -1.0), 1.0)
+            rise: float = 2 * _clenshaw(derivative, t) / width
+            return rise if self.logarithmic[panel] else rise / max(_clenshaw(value, t), TINY)
+
+        return slope
 
     def cdf(self, x: Floats) -> Floats:
         """Return the probability below `x`, shape (m,)."""
         panel = self._panel(x)
-        part = np.clip((x - self.edges[panel]) / self._widths[panel], 0.0, 1.0)
-        below = self.below[panel] + self._mass(panel, part, np.zeros(x.size, dtype=bool))
+        part = np.clip((x - self.edges[panel]) / self._width(panel), 0.0, 1.0)
+        below = self.below[panel] + self._mass(panel, part, np.zeros(x.size, dtype=bool))[0]
         return np.clip(np.where(x >= self.edges[-1], 1.0, below), 0.0, 1.0)
 
     def survival(self, x: Floats) -> Floats:
         """Return the probability above `x`, shape (m,), with the relative precision of a small one."""
         panel = self._panel(x)
-        part = np.clip((self.edges[panel + 1] - x) / self._widths[panel], 0.0, 1.0)
-        above = self.above[panel + 1] + self._mass(panel, part, np.ones(x.size, dtype=bool))
+        part = np.clip((self.edges[panel + 1] - x) / self._width(panel), 0.0, 1.0)
+        above = self.above[panel + 1] + self._mass(panel, part, np.ones(x.size, dtype=bool))[0]
         return np.clip(np.where(x <= self.edges[0], 1.0, above), 0.0, 1.0)
+
+    def tail(self, x: Floats, upper: Bools) -> tuple[Floats, Floats]:
+        """Return the probabilities below x, shape (m,), or above it where `upper`, and the densities."""
+        panel = self._panel(x)
+        part = np.where(upper, self.edges[panel + 1] - x, x - self.edges[panel]) / self._width(panel)
+        mass, density = self._mass(panel, np.clip(part, 0.0, 1.0), upper)
+        return mass + np.where(upper, self.above[panel + 1], self.below[panel]), density
 
     def quantile(self, p: Floats) -> Floats:
         """Return the points below which the probabilities are `p`, shape (m,), each in (0, 1)."""
@@ -204,7 +238,7 @@ class PanelDensity(NamedTuple):
         panel = np.clip(panel, 0, self.edges.size - 2)
         wanted = np.where(upper, (1 - p) - self.above[panel + 1], p - self.below[panel])
         part = self._solve(panel, wanted, upper, self._start(panel, p, upper))
-        width = self._widths[panel]
+        width = self._width(panel)
         return np.where(upper, self.edges[panel + 1] - part * width, self.edges[panel] + part * width)
 
     def inverse(self, p: Floats) -> Floats:
@@ -229,12 +263,19 @@ class PanelDensity(NamedTuple):
                 t = np.clip(t - np.where(np.isfinite(step), step, 0.0), 0.0, 1.0)
         return np.asarray(self.starts[at] + t * width)
 
-    @property
-    def _widths(self) -> Floats:
-        return np.diff(self.edges)
+    def _width(self, panel: Ints) -> Floats:
+        return np.asarray(self.edges[panel + 1] - self.edges[panel])
 
     def _start(self, panel: Ints, p: Floats, upper: Bools) -> Floats:
-        part = (np.interp(p, self.known, self.starts) - self.edges[panel]) / self._widths[panel]
+        """Return where it would be if the density were linear between nodes."""
+        at = np.clip(self.known.searchsorted(p, side="right") - 1, 0, self.known.size - 2)
+        first, last, mass = self.heights[at], self.heights[at + 1], self.known[at + 1] - self.known[at]
+        with np.errstate(all="ignore"):
+            share = np.clip((p - self.known[at]) / mass, 0.0, 1.0) * (first + last)
+            share = share / (first + np.sqrt(first * first + (last - first) * share))
+        share = np.where(np.isfinite(share), share, 0.5)
+        x = self.starts[at] + share * (self.starts[at + 1] - self.starts[at])
+        part = (x - self.edges[panel]) / self._width(panel)
         return np.clip(np.where(upper, 1 - part, part), 1e-9, 1.0)
 
     def _panel(self, x: Floats) -> Ints:
@@ -243,62 +284,75 @@ class PanelDensity(NamedTuple):
 
     def _locate(self, x: Floats) -> tuple[Ints, Floats]:
         panel = self._panel(x)
-        return panel, np.clip(2 * (x - self.edges[panel]) / self._widths[panel] - 1, -1.0, 1.0)
+        return panel, np.clip(2 * (x - self.edges[panel]) / self._width(panel) - 1, -1.0, 1.0)
 
     def _value(self, panel: Ints, t: Floats) -> Floats:
-        values = (_vandermonde(t) * self.coefficients[panel]).sum(axis=1)
-        logarithmic = self.logarithmic[panel]
+        """Return the densities (m,) or (m, n) at places t, shape (m,) or (m, n), of panels (m,)."""
+        values = np.vecdot(_basis(t), self.coefficients[panel].reshape(*panel.shape, *[1] * (t.ndim - 1), -1))
+        return self._of_polynomials(values, self.logarithmic[panel].reshape(-1, *[1] * (t.ndim - 1)))
+
+    def _of_polynomials(self, values: Floats, logarithmic: Bools) -> Floats:
+        if logarithmic.all():
+            return np.asarray(np.exp(values))
         return np.where(logarithmic, np.exp(np.where(logarithmic, values, 0.0)), np.maximum(values, 0.0))
 
-    def _mass(self, panel: Ints, part: Floats, upper: Bools) -> Floats:
-        """Return the probability in the lower (or upper) part of a panel, by the Gauss rule on it."""
-        t = part[:, None] * (1 + NODES) - 1
+    def _mass(self, panel: Ints, part: Floats, upper: Bools) -> tuple[Floats, Floats]:
+        """Return the probability in the lower (or upper) part of a panel, and the density where it ends."""
+        t = part[:, None] * (1 + _WITH_END) - 1
         t = np.where(upper[:, None], -t, t)
-        values = self._value(np.repeat(panel, ORDER), t.ravel()).reshape(t.shape)
-        return np.asarray(part * self._widths[panel] / 2 * (values @ WEIGHTS))
+        values = self._value(panel, np.clip(t, -1.0, 1.0))
+        return part * self._width(panel) / 2 * (values[:, :-1] @ WEIGHTS), values[:, -1]
 
     def _solve(self, panel: Ints, wanted: Floats, upper: Bools, part: Floats) -> Floats:
         """Return the lower (or upper) part of the panel that has the wanted probability.
 
-        Newton's method kept in a bracket.
+        Halley's method kept in a bracket.
         """
         low, high = np.zeros(wanted.size), np.ones(wanted.size)
-        width = self._widths[panel]
+        width = self._width(panel)
+        derivative = self.coefficients[panel] @ _DERIVATIVE
+        logarithmic = self.logarithmic[panel]
+        sign = np.where(upper, -1.0, 1.0)
         for _ in range(STEPS):
-            excess = self._mass(panel, part, upper) - wanted
+            mass, density = self._mass(panel, part, upper)
+            excess = mass - wanted
             low, high = np.where(excess < 0, part, low), np.where(excess > 0, part, high)
-            t = np.where(upper, 1 - 2 * part, 2 * part - 1)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                step = part - excess / (width * self._value(panel, t))
+            rise = 2 * sign * np.vecdot(_basis(sign * (2 * part - 1)), derivative)
+            with np.errstate(all="ignore"):
+                newton = excess / (width * density)
+                bend = 0.5 * newton * np.where(logarithmic, rise, rise / density)
+                step = part - newton / (1 - np.clip(bend, -0.5, 0.5))
             step = np.where((step >= low) & (step <= high), step, (low + high) / 2)
             moved, part = np.abs(step - part), step
-            if np.all((moved <= SETTLED * part) | (excess == 0)):
+            if ((moved <= CUBIC * part) | (excess == 0)).all():
                 break
         return part
 
 
-def _vandermonde(t: Floats) -> Floats:
-    """Return the (m, ORDER) Legendre polynomials at t (m,), by their recurrence."""
-    rows = np.empty((ORDER, t.size))
-    rows[0], rows[1] = 1.0, t
-    for n in range(2, ORDER):
-        np.multiply(t, rows[n - 1], out=rows[n])
-        rows[n] *= (2 * n - 1) / n
-        rows[n] -= (n - 1) / n * rows[n - 2]
-    return rows.T
+def _clenshaw(coefficients: list[float], t: float) -> float:
+    """Return the sum of Chebyshev polynomials at t: for one point quicker than with arrays."""
+    first, second, twice = 0.0, 0.0, 2 * t
+    for value in reversed(coefficients):
+        first, second = value + twice * first - second, first
+    return first - t * second
 
 
 def panel_density(rule: Panels, f: Floats) -> PanelDensity:
     """Return the density with values `f`, shape (n * ORDER,), at the nodes of a rule; they integrate to 1."""
     values = f.reshape(-1, ORDER)
-    mass = (values * rule.weights.reshape(-1, ORDER)).sum(axis=1)
-    below = np.concatenate([[0.0], np.cumsum(mass)])
-    above = np.concatenate([np.cumsum(mass[::-1])[::-1], [0.0]])
+    mass = np.vecdot(values, rule.weights.reshape(-1, ORDER))
+    n = mass.size
+    below, above = np.zeros(n + 1), np.zeros(n + 1)
+    mass.cumsum(out=below[1:])
+    mass[::-1].cumsum(out=above[-2::-1])
     with np.errstate(divide="ignore"):
-        of_log = np.maximum(np.log(values), NOTHING) @ PROJECTION.T
+        of_log = np.maximum(np.log(values), NOTHING) @ PROJECTION
     smooth = np.abs(of_log[:, -2:]).max(axis=1) <= SMOOTH * (1 + np.abs(of_log[:, 0]))
-    coefficients = np.where(smooth[:, None], of_log, values @ PROJECTION.T)
-    inside = below[:-1, None] + (values @ CUMULATION.T) * (np.diff(rule.edges) / 2)[:, None]
-    known = np.concatenate([below[:1], inside.ravel(), below[-1:]])
-    starts = np.concatenate([rule.edges[:1], rule.x, rule.edges[-1:]])
-    return PanelDensity(rule.edges, coefficients, smooth, below, above, starts, known)
+    coefficients = of_log if smooth.all() else np.where(smooth[:, None], of_log, values @ PROJECTION)
+    half = (rule.edges[1:] - rule.edges[:-1]) / 2
+    inside = below[:-1, None] + (values @ CUMULATION) * half[:, None]
+    known, starts = np.empty(f.size + 2), np.empty(f.size + 2)
+    known[0], known[1:-1], known[-1] = below[0], inside.ravel(), below[-1]
+    starts[0], starts[1:-1], starts[-1] = rule.edges[0], rule.x, rule.edges[-1]
+    heights = np.concatenate([f[:1], f, f[-1:]])
+    return PanelDensity(rule.edges, coefficients, smooth, below, above, starts, known, heights)

@@ -12,9 +12,10 @@ from bayesmeta.results.averaged import averaged
 from bayesmeta.results.blend import Blend, average_evidence, blend, posterior_weights
 from bayesmeta.results.empirical import Empirical
 from bayesmeta.results.expression import parse_statement
-from bayesmeta.results.heterogeneity import SQUARE, PointMass, Transformed
+from bayesmeta.results.heterogeneity import PointMass
 from bayesmeta.results.mixture import NormalMixture
 from bayesmeta.results.posterior import all_names
+from bayesmeta.results.transformed import SQUARE, Transformed
 
 P = np.array([1e-9, 0.001, 0.025, 0.3, 0.5, 0.8, 0.975, 0.999, 1 - 1e-9])
 WEIGHTS = (0.3, 0.7)

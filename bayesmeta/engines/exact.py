@@ -15,7 +15,7 @@ Graph Stat 26:217-222. doi:10.1080/10618600.2016.1276840
 from __future__ import annotations
 
 from functools import cache
-from math import ceil, inf
+from math import ceil, inf, log
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -30,6 +30,8 @@ from bayesmeta.results.heterogeneity import PointMass, Substitution, TauDensity
 from bayesmeta.results.nodes import Nodes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bayesmeta.arrays import Floats
     from bayesmeta.priors import Prior
     from bayesmeta.problem import Problem
@@ -200,7 +202,7 @@ def _search_limits(integrand: _Integrand) -> tuple[float, float]:
 def _doubled(integrand: _Integrand, interval: tuple[float, float]) -> Nodes:
     """Return the nodes of the first rule that agrees with the one of twice its panels."""
     n = max(FEWEST_PANELS, ceil((interval[1] - interval[0]) / LONGEST_PANEL))
-    coarse = evaluate(integrand, panels(np.linspace(*interval, n + 1)))
+    coarse = _with_finer(integrand, *(panels(np.linspace(*interval, m + 1)) for m in (n, 2 * n)))
     before = inf
     while True:
         fine = _finer(coarse)
@@ -241,7 +243,7 @@ def _interpolable(coarse: TauDensity, fine: TauDensity, tolerance: float) -> Tau
     """
     before = inf
     while True:
-        error = float(np.abs(coarse.panels.density(fine.rule.x) - fine.f).max() / fine.f.max())
+        error = float(np.abs(coarse.panels.at_halves() - fine.f).max() / fine.f.max())
         if error <= tolerance or _only_noise(error, before):
             return coarse
         assert fine.finer is not None  # noqa: S101 - every density that is integrated has one
@@ -271,50 +273,68 @@ def difference(coarse: Nodes, fine: Nodes) -> float:
     """
     parts = [abs(coarse.log_evidence - fine.log_evidence), *_shifts(coarse, fine)]
     if isinstance(coarse.tau, TauDensity) and isinstance(fine.tau, TauDensity):
-        inner = coarse.tau.rule.edges[1:-1]
-        parts += [np.abs(coarse.tau.panels.below[1:-1] - fine.tau.panels.cdf(inner)).max(initial=0.0)]
+        shared = fine.tau.panel_masses[::2] + fine.tau.panel_masses[1::2]
+        parts += [np.abs((coarse.tau.panel_masses - shared).cumsum()).max()]
     return float(max(parts))
 
 
 def _shifts(coarse: Nodes, fine: Nodes) -> tuple[float, float]:
     """Return the differences of means and of spreads; the spreads of heavy tails are bounded."""
-    centre = fine.beta[int(fine.weights.argmax())]
-    width = np.sqrt(np.diagonal(fine.cov[int(fine.weights.argmax())]))
-
-    def moments(nodes: Nodes) -> tuple[Floats, Floats]:
-        z = (nodes.beta - centre) / width
-        spread = np.diagonal(nodes.cov, axis1=1, axis2=2) / width**2
-        damping = 1 / (1 + z * z + spread)
-        return nodes.weights @ (z * damping), nodes.weights @ ((z * z + spread) * damping)
-
-    (mean, spread), (other_mean, other_spread) = moments(coarse), moments(fine)
+    best = int(fine.weights.argmax())
+    centre, variance = fine.beta[best], fine.variances[best]
+    (mean, spread), (other_mean, other_spread) = (
+        _damped_moments(nodes, centre, variance) for nodes in (coarse, fine)
+    )
     shifts = np.abs(mean - other_mean), np.abs(spread - other_spread)
     return float(shifts[0].max(initial=0.0)), float(shifts[1].max(initial=0.0))
 
 
+def _damped_moments(nodes: Nodes, centre: Floats, variance: Floats) -> tuple[Floats, Floats]:
+    z = (nodes.beta - centre) / np.sqrt(variance)
+    square = z * z + nodes.variances / variance
+    damping = 1 / (1 + square)
+    return nodes.weights @ (z * damping), nodes.weights @ (square * damping)
+
+
 def evaluate(integrand: _Integrand, rule: Panels) -> Nodes:
     """Return the posterior on the nodes of a rule, and how to get it on twice the panels."""
-    tau = integrand.substitution.tau(rule.x)
+    return _on_nodes(integrand, rule, *_evaluated(integrand, rule.x))
+
+
+def _with_finer(integrand: _Integrand, rule: Panels, twice: Panels) -> Nodes:
+    """Return the posterior on the nodes of a rule, and on those of the rule of twice its panels."""
+    known, log_f = _evaluated(integrand, np.concatenate([rule.x, twice.x]))
+    first, rest = slice(rule.x.size), slice(rule.x.size, None)
+    fine = _on_nodes(integrand, twice, known.part(rest), log_f[rest])
+    return _on_nodes(integrand, rule, known.part(first), log_f[first], lambda: fine)
+
+
+def _evaluated(integrand: _Integrand, u: Floats) -> tuple[Conditional, Floats]:
+    tau = integrand.substitution.tau(u)
     known = integrand.conditional(tau)
-    log_f = integrand.log_density(rule.x, tau, known)
+    return known, integrand.log_density(u, tau, known)
+
+
+def _on_nodes(
+    integrand: _Integrand,
+    rule: Panels,
+    known: Conditional,
+    log_f: Floats,
+    finer: Callable[[], Nodes] | None = None,
+) -> Nodes:
     peak = float(log_f.max())
     f = np.exp(log_f - peak)
     total = float(f @ rule.weights)
-
-    @cache
-    def finer() -> Nodes:
-        return refined(integrand, nodes)
-
+    twice = cache(lambda: refined(integrand, nodes)) if finer is None else finer
     distribution = TauDensity(
         integrand.substitution,
         rule,
         f / total,
         moments=integrand.moments,
-        finer=lambda: _density(finer()),
+        finer=lambda: _density(twice()),
         unbounded=integrand.unbounded,
     )
-    log_evidence = peak + float(np.log(total))
-    nodes = _nodes(known, distribution, distribution.weights, log_evidence)._replace(finer=finer)
+    nodes = _nodes(known, distribution, distribution.weights, peak + log(total))._replace(finer=twice)
     return nodes
 
 

@@ -19,8 +19,9 @@ import numpy as np
 
 from bayesmeta.arrays import readonly
 from bayesmeta.inversion import invert
-from bayesmeta.results.heterogeneity import PointMass, Transformed
+from bayesmeta.results.heterogeneity import PointMass
 from bayesmeta.results.mixture import NormalMixture
+from bayesmeta.results.transformed import Transformed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

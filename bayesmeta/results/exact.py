@@ -12,10 +12,11 @@ from bayesmeta.conditional import given_tau, prepare
 from bayesmeta.priors import Flat
 from bayesmeta.properness import tau_moments, whole_moments
 from bayesmeta.results.draws import Draws
-from bayesmeta.results.heterogeneity import PointMass, Transformed
+from bayesmeta.results.heterogeneity import PointMass
 from bayesmeta.results.joint import exact_probability
 from bayesmeta.results.mixture import NormalMixture
 from bayesmeta.results.posterior import draw_values, names_in
+from bayesmeta.results.transformed import Transformed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from bayesmeta.arrays import Floats, Ints
     from bayesmeta.problem import Problem
     from bayesmeta.results.expression import Statement
-    from bayesmeta.results.heterogeneity import Scale
     from bayesmeta.results.marginal import Distribution
     from bayesmeta.results.nodes import Nodes
+    from bayesmeta.results.transformed import Scale
 
 JOINT_DRAWS = 400_000
 """Independent draws for statements about more than two effects at once."""

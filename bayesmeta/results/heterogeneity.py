@@ -1,16 +1,16 @@
-"""Distributions of tau and of what is a function of tau: tau2, I2, H2."""
+"""Distributions of tau: a density on the nodes of a rule, or all the probability at one value."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf, log, nan
+from math import inf, log, nan, sqrt, tanh
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from bayesmeta.arrays import readonly
-from bayesmeta.quadrature import PanelDensity, Panels, panel_density
+from bayesmeta.quadrature import ORDER, TINY, PanelDensity, Panels, panel_density
 from bayesmeta.results.certificate import LIMIT, agree, beyond
 
 if TYPE_CHECKING:
@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 
     from bayesmeta.arrays import Floats
 
-
 LEVEL = 1e-13
 """Relative difference of two heights of a density that counts as none."""
-
-
-TINY = float(np.finfo(float).tiny)
-BEND_STEP = 1e-5
-"""Relative step of a derivative by differences, whose error is its square."""
+LOG_2 = log(2)
+SOME = 1e-8
+"""Part of the highest density above which another is not 0."""
 HALVINGS = 80
+MET = 1e-14
+"""Last step of the search for a root, as a part of it."""
 
 
 class Substitution(NamedTuple):
@@ -54,11 +53,15 @@ class Substitution(NamedTuple):
     def log_derivative(self, u: Floats) -> Floats:
         """Return the log of d tau / du."""
         u = np.asarray(u)
-        return log(self.scale) + (u if self.logarithmic else np.logaddexp(u, -u) - log(2))
+        return log(self.scale) + (u if self.logarithmic else u + np.log1p(np.exp(-2 * u)) - LOG_2)
 
-    def bend(self, u: Floats) -> Floats:
+    def bend(self, u: float) -> float:
         """Return the derivative of the log of d tau / du."""
-        return np.ones_like(u) if self.logarithmic else np.tanh(u)
+        return 1.0 if self.logarithmic else tanh(u)
+
+    def growth(self, u: float) -> float:
+        """Return the derivative of log tau; infinite at tau = 0."""
+        return 1.0 if self.logarithmic else 1 / tanh(u) if u > 0 else inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +106,11 @@ class TauDensity:
         return np.asarray(mass / mass.sum())
 
     @cached_property
+    def panel_masses(self) -> Floats:
+        """(n,) probabilities of the panels."""
+        return np.asarray(np.vecdot(self.f.reshape(-1, ORDER), self.rule.weights.reshape(-1, ORDER)))
+
+    @cached_property
     def panels(self) -> PanelDensity:
         """Density of u between the nodes."""
         return panel_density(self.rule, self.f)
@@ -127,13 +135,33 @@ class TauDensity:
         size = float(finer.weights @ np.abs(values))
         return other if abs(value - other) <= LIMIT * size else finer.expectation(g)
 
+    @cached_property
+    def _moments(self) -> tuple[float, float]:
+        return self.mean_and_sd(np.asarray, self.moments)
+
+    def mean_and_sd(self, g: Callable[[Floats], Floats], moments: float) -> tuple[float, float]:
+        """Return mean and standard deviation of a function of tau of which so many moments exist."""
+        values = g(self.tau)
+        mean = float(self.weights @ values)
+        spread = sqrt(self.weights @ (values - mean) ** 2)
+        if self.finer is None:
+            return mean, spread
+        finer = self.finer()
+        values = g(finer.tau)
+        centre = float(finer.weights @ values)
+        other = sqrt(finer.weights @ (values - centre) ** 2)
+        size = float(finer.weights @ np.abs(values))
+        mean_settled = abs(mean - centre) <= LIMIT * size
+        settled = mean_settled and (moments < 2 or abs(spread - other) <= LIMIT * other)
+        return (centre, other) if settled else finer.mean_and_sd(g, moments)
+
     def mean(self) -> Floats:
         """Return the (1,) mean, NaN where it does not exist."""
-        return np.array([self.expectation(np.asarray) if self.moments >= 1 else nan])
+        return np.array([self._moments[0] if self.moments >= 1 else nan])
 
     def sd(self) -> Floats:
         """Return the (1,) standard deviation, NaN where it does not exist."""
-        return np.sqrt([central_moment(self, np.asarray, 2) if self.moments >= 2 else nan])
+        return np.array([self._moments[1] if self.moments >= 2 else nan])
 
     def skewness(self) -> Floats:
         """Return the (1,) skewness, NaN where it does not exist."""
@@ -174,31 +202,53 @@ class TauDensity:
         u = self.panels.quantile(p)
         if self.finer is None:
             return u
-        finer, wanted = self.finer(), np.minimum(p, 1 - p)
-        other = np.where(p > 0.5, finer.panels.survival(u), finer.panels.cdf(u))
-        gap = beyond(other - wanted, u * finer.panels.density(u))
-        return u if agree(gap / wanted) else finer._quantile_of_u(p)
+        finer, upper = self.finer(), p > 0.5
+        wanted = np.minimum(p, 1 - p)
+        tail, density = finer.panels.tail(u, upper)
+        if not agree(beyond(tail - wanted, u * density) / wanted):
+            return finer._quantile_of_u(p)
+        return u
 
     def mode(self) -> Floats:
         """Return the (1,) highest point of the density of tau; 0 where it is unbounded there."""
         return self._mode
 
+    @property
+    def positive_at_zero(self) -> bool:
+        """Whether the density of tau is above 0 at tau = 0."""
+        if self.substitution.logarithmic or self.rule.edges[0] > 0:
+            return self.unbounded
+        return bool(self.panels.density(np.zeros(1))[0] > SOME * self.f.max())
+
+    @cached_property
+    def log_f(self) -> Floats:
+        """(m,) logarithm of `f`."""
+        return np.log(np.maximum(self.f, TINY))
+
+    @cached_property
+    def log_slope(self) -> Callable[[float], float]:
+        """Derivative of the log of the density of u."""
+        return self.panels.log_slope()
+
     @cached_property
     def _mode(self) -> Floats:
-        x, edges = self.rule.x, self.rule.edges
+        edges = self.rule.edges
         if self.unbounded:
             return np.zeros(1)
-        height = np.log(np.maximum(self.f, np.finfo(float).tiny)) - self.substitution.log_derivative(x)
+        height = self.log_f - self.substitution.log_derivative(self.rule.x)
         best = int(height.argmax())
-        low, high = (
-            (edges[0] if best == 0 else x[best - 1]),
-            (x[best + 1] if best + 1 < x.size else edges[-1]),
-        )
+        low, high = self.between(best)
         if best == 0 and self._rise(low) <= 0:
             tau = self.substitution.tau(edges[:1])
             return np.where(tau < tau_floor(self), 0.0, tau)
-        top = _root(self._rise, low, high)
+        top = root(self._rise, low, high)
         return self.substitution.tau(np.array([edges[0] if best == 0 and self._level(top) else top]))
+
+    def between(self, node: int) -> tuple[float, float]:
+        """Return the neighbours of a node, or the ends of the rule."""
+        x, edges = self.rule.x, self.rule.edges
+        low = edges[0] if node == 0 else x[node - 1]
+        return float(low), float(x[node + 1] if node + 1 < x.size else edges[-1])
 
     def _level(self, u: float) -> bool:
         """Return whether the density of tau rises less than rounding errors from its beginning to u."""
@@ -207,10 +257,8 @@ class TauDensity:
         return bool(height[0] >= height[1] * (1 - LEVEL))
 
     def _rise(self, u: float) -> float:
-        """Return a number with the sign of the derivative of the density of tau."""
-        point = np.array([u])
-        bend = self.substitution.bend(point)
-        return float((self.panels.slope(point) - self.panels.density(point) * bend)[0])
+        """Return the derivative of the log of the density of tau with respect to u."""
+        return self.log_slope(u) - self.substitution.bend(u)
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
         """Return (n, 1) independent draws; their distribution function is exact to about 1e-6."""
@@ -218,7 +266,7 @@ class TauDensity:
         return self.substitution.tau(best.panels.inverse(rng.random(n)))[:, None]
 
 
-def _root(rise: Callable[[float], float], low: float, high: float) -> float:
+def root(rise: Callable[[float], float], low: float, high: float) -> float:
     """Return where a function that falls through 0 does so, by false position (Illinois)."""
     at_low, at_high, side = rise(low), rise(high), 0
     if at_low <= 0 or at_high >= 0:
@@ -233,7 +281,7 @@ def _root(rise: Callable[[float], float], low: float, high: float) -> float:
         else:
             moved, high, at_high = high - point, point, value
             at_low, side = (at_low / 2 if side < 0 else at_low), -1
-        if value == 0 or moved <= 1e-15 * abs(point):
+        if value == 0 or moved <= MET * abs(point):
             return point
     return point
 
@@ -298,131 +346,3 @@ class PointMass:
     def sample(self, n: int, rng: np.random.Generator) -> Floats:  # noqa: ARG002 - nothing is random
         """Return (n, 1) times the value."""
         return np.full((n, 1), self.value)
-
-
-class Scale(NamedTuple):
-    """An increasing function of tau."""
-
-    forward: Callable[[Floats], Floats]
-    """From tau."""
-    backward: Callable[[Floats], Floats]
-    """To tau."""
-    derivative: Callable[[Floats], Floats]
-    """Of `forward`, at tau."""
-    order: float
-    """Moments of the result need moments of tau of this order times theirs; 0 for a bounded function."""
-
-
-SQUARE = Scale(np.square, np.sqrt, lambda tau: 2 * tau, 2)
-"""tau2."""
-
-
-def inconsistency(typical_v: float) -> Scale:
-    """Return I2 in percent as a function of tau: ``100 tau^2 / (tau^2 + v)`` with the typical variance v.
-
-    References
-    ----------
-    Higgins JPT, Thompson SG (2002). Quantifying heterogeneity in a meta-analysis. Stat Med 21:1539-1558.
-    doi:10.1002/sim.1186
-    """
-    return Scale(
-        lambda tau: 100 * tau**2 / (tau**2 + typical_v),
-        lambda i2: np.sqrt(typical_v * i2) / np.sqrt(np.maximum(100 - i2, 1e-200)),
-        lambda tau: 200 * (tau / (tau**2 + typical_v)) * (typical_v / (tau**2 + typical_v)),
-        0,
-    )
-
-
-def variability(typical_v: float) -> Scale:
-    """Return H2, the ratio of total to sampling variance, as a function of tau."""
-    return Scale(
-        lambda tau: 1 + tau**2 / typical_v,
-        lambda h2: np.sqrt(typical_v * np.maximum(h2 - 1, 0.0)),
-        lambda tau: 2 * tau / typical_v,
-        2,
-    )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Transformed:
-    """Distribution of an increasing function of tau."""
-
-    base: TauDensity | PointMass
-    scale: Scale
-
-    @property
-    def lowest(self) -> float:
-        """Where the distribution begins."""
-        return float(self.scale.forward(np.zeros(1))[0])
-
-    @property
-    def size(self) -> int:
-        """Number of quantities: 1."""
-        return 1
-
-    def select(self, index: int) -> Transformed:  # noqa: ARG002 - there is one quantity
-        """Return the distribution itself."""
-        return self
-
-    def _moment(self, order: int, g: Callable[[Floats], Floats]) -> float:
-        if isinstance(self.base, PointMass):
-            return float(g(self.base.mean())[0])
-        exists = self.scale.order == 0 or self.base.moments >= order * self.scale.order
-        return self.base.expectation(g) if exists else nan
-
-    def mean(self) -> Floats:
-        """Return the (1,) mean, NaN where it does not exist."""
-        return np.array([self._moment(1, self.scale.forward)])
-
-    def sd(self) -> Floats:
-        """Return the (1,) standard deviation, NaN where it does not exist."""
-        centre = self._moment(1, self.scale.forward)
-        return np.sqrt([self._moment(2, lambda tau: (self.scale.forward(tau) - centre) ** 2)])
-
-    def skewness(self) -> Floats:
-        """Return the (1,) skewness, NaN where it does not exist."""
-        centre = self._moment(1, self.scale.forward)
-        third = self._moment(3, lambda tau: (self.scale.forward(tau) - centre) ** 3)
-        with np.errstate(invalid="ignore"):
-            return third / self.sd() ** 3
-
-    def density(self, x: Floats) -> Floats:
-        """Return the (n, 1) densities at `x`, shape (n,)."""
-        tau = self.scale.backward(np.asarray(x, dtype=np.float64).reshape(-1))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self.base.density(tau) / self.scale.derivative(tau)[:, None]
-
-    def cdf(self, x: Floats) -> Floats:
-        """Return the (n, 1) probabilities below `x`, shape (n,)."""
-        return self.base.cdf(self.scale.backward(np.asarray(x, dtype=np.float64).reshape(-1)))
-
-    def quantile(self, p: Floats) -> Floats:
-        """Return the (n, 1) points below which the probabilities are `p`, shape (n,)."""
-        return self.scale.forward(self.base.quantile(p))
-
-    def mode(self) -> Floats:
-        """Return the (1,) highest point of the density; 0 where it is unbounded there."""
-        if isinstance(self.base, PointMass):
-            return self.scale.forward(self.base.mean())
-        tau = self.base.tau
-        height = self.density(self.scale.forward(tau))[:, 0]
-        best = int(np.nanargmax(height))
-        low, high = tau[max(best - 1, 0)], tau[min(best + 1, tau.size - 1)]
-        if best == 0:
-            return self.scale.forward(np.array([0.0]))
-        u = self.base.substitution.u(np.array([low, high]))
-        top = _root(self._rise, float(u[0]), float(u[1]))
-        return self.scale.forward(self.base.substitution.tau(np.array([top])))
-
-    def _rise(self, u: float) -> float:
-        """Return a number with the sign of the derivative of the density, times its height."""
-        assert isinstance(self.base, TauDensity)  # noqa: S101 - a point mass has no derivative
-        step = BEND_STEP * (1 + abs(u))
-        tau = self.base.substitution.tau(np.array([u - step, u + step]))
-        bend = np.diff(np.log(self.scale.derivative(np.maximum(tau, TINY))))[0] / (2 * step)
-        height = float(self.base.panels.density(np.array([u]))[0])
-        return self.base._rise(u) - height * float(bend)
-
-    def sample(self, n: int, rng: np.random.Generator) -> Floats:
-        """Return (n, 1) independent draws."""
-        return self.scale.forward(self.base.sample(n, rng))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,3 +32,8 @@ class Nodes(NamedTuple):
     """Difference between the last two node sets."""
     finer: Callable[[], Nodes] | None = None
     """Returns the same on twice the panels, against which every answer is checked."""
+
+    @property
+    def variances(self) -> Floats:
+        """(m, p) variances of the coefficients given tau."""
+        return self.cov[:, 0] if self.cov.shape[1] == 1 else np.diagonal(self.cov, axis1=1, axis2=2)

@@ -12,16 +12,16 @@ from bayesmeta.classical.projection import project
 from bayesmeta.errors import AnalysisError, printable, suggest
 from bayesmeta.kernel import gaussian_data
 from bayesmeta.results.expression import parse_statement
-from bayesmeta.results.heterogeneity import SQUARE, inconsistency, variability
 from bayesmeta.results.marginal import Marginal
+from bayesmeta.results.transformed import SQUARE, inconsistency, variability
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
     from bayesmeta.problem import Problem
     from bayesmeta.results.draws import Draws
     from bayesmeta.results.expression import Statement
-    from bayesmeta.results.heterogeneity import Scale
     from bayesmeta.results.marginal import Distribution
+    from bayesmeta.results.transformed import Scale
 
 OF_TAU = frozenset({"tau", "tau2", "I2", "H2"})
 """Quantities that are functions of tau."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
     from bayesmeta.problem import Problem
     from bayesmeta.results.expression import Statement
-    from bayesmeta.results.heterogeneity import Scale
+    from bayesmeta.results.transformed import Scale
 
 
 @dataclass(frozen=True, eq=False)
