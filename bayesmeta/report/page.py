@@ -212,6 +212,7 @@ def _tables(facts: Facts) -> dict[str, tables.Table | None]:
         "other_priors": checks.prior_table(facts),
         "priors": checks.priors_table(facts),
         "informativeness": robustness.informativeness_table(facts),
+        "predictive": robustness.predictive_table(facts),
         "bayes_factors": robustness.bayes_factor_table(facts),
         "diagnostics": checks.diagnostics_table(facts),
         "convergence": checks.convergence_table(facts),

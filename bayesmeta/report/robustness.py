@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmeta.report.checks import LETTERS
 from bayesmeta.report.facts import sentence_case, short_prior
-from bayesmeta.report.numbers import NOTHING, known, number, probability, significant
+from bayesmeta.report.numbers import (
+    NOTHING,
+    bracketed,
+    decimals_for,
+    known,
+    number,
+    probability,
+    significant,
+)
 from bayesmeta.report.tables import Row, Table, table
 
 if TYPE_CHECKING:
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
 
 type Block = Mapping[str, Any]
 
+PREDICTIVE_DRAWS = 4000
 LARGEST = 1e4
 """Bayes factor beyond which only the power of ten is of interest."""
 
@@ -86,6 +95,28 @@ def _factor_row(one: Block) -> Row:
     shown = factor(one["log_bf01"])
     even = probability(1 / (1 + exp(min(-one["log_bf01"], 700.0))))
     return Row((_letters(one["hypothesis"]), one["against"], shown, minimum, even))
+
+
+def predictive_table(facts: Facts) -> Table | None:
+    """Return the posterior predictive checks; None if there were none."""
+    found = robustness(facts).get("predictive_checks") or []
+    if not found:
+        return None
+    columns = ["Statistic", "Observed", "Median of replications", "95 % of them", "Probability of more"]
+    caption = (
+        "Posterior predictive checks: statistics of the data beside those of data drawn from the model, and "
+        "the probability of a larger value. Near 0 % or 100 % the model does not make data like these."
+    )
+    return table(caption, columns, [_predictive_row(one) for one in found])
+
+
+def _predictive_row(one: Block) -> Row:
+    places = decimals_for((one["upper"] - one["lower"]) / 4)
+    observed, median, lower, upper = (
+        number(one[name], places) for name in ("observed", "median", "lower", "upper")
+    )
+    shown = probability(one["p"], PREDICTIVE_DRAWS)
+    return Row((sentence_case(one["statistic"]), observed, median, bracketed(lower, upper), shown))
 
 
 def _letters(text: str) -> str:

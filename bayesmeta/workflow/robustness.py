@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bayesmeta.engines.exact import why_not
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.priors import Fixed
+from bayesmeta.results.replication import predictive_checks
 from bayesmeta.sensitivity import bayes_factors, informativeness, model_average, with_priors_of
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from bayesmeta.analysis import Analysis
     from bayesmeta.results.fit import Fit
+    from bayesmeta.results.replication import Check
     from bayesmeta.sensitivity import BayesFactor, Informativeness, ModelAverage
 
 
@@ -34,6 +36,8 @@ class Robustness:
         Evidence for and against mu = 0, tau = 0 and the coefficients being 0.
     average : ModelAverage or None
         With and without an effect, with and without heterogeneity.
+    checks : tuple of Check
+        Posterior predictive checks, by any engine.
     reasons : mapping of str to str
         Why a part is not there, by its name.
     """
@@ -41,6 +45,7 @@ class Robustness:
     informativeness: tuple[Informativeness, ...] = ()
     bayes_factors: tuple[BayesFactor, ...] = ()
     average: ModelAverage | None = None
+    checks: tuple[Check, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -54,11 +59,12 @@ def robustness(analysis: Analysis, fit: Fit) -> Robustness:  # noqa: ARG001 - wh
     fit : Fit
         The main answer, by any engine.
     """
+    reasons: dict[str, str] = {}
     reason = why_not(fit.problem)
     if reason:
-        return Robustness(reasons={"all": f"it rests on exact fits, and there is none for {reason}"})
-    reasons: dict[str, str] = {}
-    parts = {name: _attempted(name, part, fit, reasons) for name, part in PARTS.items()}
+        reasons["all"] = f"much of the sensitivity rests on exact fits, and there is none for {reason}"
+    wanted = ANY_ENGINE if reason else ANY_ENGINE | PARTS
+    parts = {name: _attempted(name, part, fit, reasons) for name, part in wanted.items()}
     return Robustness(**{name: one for name, one in parts.items() if one is not None}, reasons=reasons)
 
 
@@ -77,7 +83,8 @@ def _average(fit: Fit) -> ModelAverage | None:
     return model_average(fit.problem.studies, with_priors_of(fit))
 
 
-PARTS: Mapping[str, Callable[[Fit], Any]] = {
+ANY_ENGINE: dict[str, Callable[[Fit], Any]] = {"checks": predictive_checks}
+PARTS: dict[str, Callable[[Fit], Any]] = {
     "informativeness": informativeness,
     "bayes_factors": bayes_factors,
     "average": _average,

@@ -17,6 +17,7 @@ def robustness_block(found: Robustness) -> Block:
         "informativeness": [one._asdict() for one in found.informativeness],
         "bayes_factors": [_bayes_factor(one) for one in found.bayes_factors],
         "model_average": {} if found.average is None else _average(found.average),
+        "predictive_checks": [one._asdict() for one in found.checks],
         "reasons": dict(found.reasons),
     }
 
