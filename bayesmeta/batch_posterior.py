@@ -15,23 +15,10 @@ from bayesmeta.engines.many import Answers, Reviews, integrate_many
 from bayesmeta.engines.many.values import QUANTITIES, STATISTICS
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.fitting import fit
-from bayesmeta.priors import (
-    AdaptivePrior,
-    Exponential,
-    Flat,
-    Gamma,
-    HalfCauchy,
-    HalfFlat,
-    HalfNormal,
-    HalfStudentT,
-    InverseGamma,
-    LogNormal,
-    Lomax,
-    Normal,
-    Weibull,
-)
+from bayesmeta.priors import AdaptivePrior, Flat, HalfNormal, Normal
 from bayesmeta.priors.adaptive import Ratio
 from bayesmeta.problem import default_mu, default_tau
+from bayesmeta.results.averaged import numerical_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,21 +29,6 @@ if TYPE_CHECKING:
     from bayesmeta.results.fit import Fit
     from bayesmeta.studies import Studies
 
-SMOOTH = (
-    Exponential,
-    Flat,
-    Gamma,
-    HalfCauchy,
-    HalfFlat,
-    HalfNormal,
-    HalfStudentT,
-    InverseGamma,
-    LogNormal,
-    Lomax,
-    Ratio,
-    Weibull,
-)
-"""Families of priors of tau with which many reviews are integrated together."""
 WIDTH = 4
 """Reviews are grouped by numbers of studies, rounded up to a multiple of this."""
 LIMIT = 1e-8
@@ -239,7 +211,7 @@ def _together(data: _Sorted, studies: Studies, model: Model) -> _Together | None
         tau, unit = HalfNormal(1), data.scale / 4
     else:
         tau, unit = _common(tau, data)  # type: ignore[arg-type]
-    if not isinstance(tau, SMOOTH) or not isinstance(mu, Normal | Flat):
+    if not tau.smooth or not isinstance(mu, Normal | Flat):
         return None
     ones = np.ones(data.numbers.size)
     if isinstance(mu, Flat):
@@ -271,7 +243,7 @@ def _alone(studies: Studies, model: Model, prob: float, answers: Answers, number
         return "; ".join(error.messages)
     answers.above_zero[number] = found.probability("mu > 0")
     answers.log_evidence[number] = found.log_evidence
-    answers.error[number] = found.posterior.nodes.error  # type: ignore[attr-defined]
+    answers.error[number] = numerical_error(found.posterior)
     return "ok"
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from bayesmeta.engines.exact import integrate, why_not
+from bayesmeta.engines.components import exact_posterior, why_not
 from bayesmeta.errors import AnalysisError, ModelError, suggest
 from bayesmeta.model import Model
 from bayesmeta.problem import pose
-from bayesmeta.results.exact import ExactPosterior
 from bayesmeta.results.fit import Fit
 from bayesmeta.results.sampled import SampledPosterior
 
@@ -73,7 +72,7 @@ def fit(
     _check(engine, options)
     problem = pose(studies, Model() if model is None else model)
     if chosen_engine(problem, engine) == "exact":
-        return Fit(studies, problem, ExactPosterior(problem, integrate(problem)))
+        return Fit(studies, problem, exact_posterior(problem))
     return _sampled(studies, problem, seed, report, options)
 
 

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmeta.engines.exact import integrate
+from bayesmeta.engines.components import exact_posterior
 from bayesmeta.errors import AnalysisError, DataError, FileError, printable
 from bayesmeta.model import Model
 from bayesmeta.problem import pose
 from bayesmeta.results.diagnostics import diagnose
 from bayesmeta.results.draws import Draws
-from bayesmeta.results.exact import ExactPosterior
 from bayesmeta.results.fit import Fit
 from bayesmeta.results.sampled import SampledPosterior
 from bayesmeta.results.tree import SCHEMA_VERSION
@@ -76,7 +75,7 @@ def _restored(tree: xr.DataTree) -> Fit:
     studies = Studies.from_dict(json.loads(tree.attrs["studies"]))
     problem = pose(studies, Model.from_dict(json.loads(tree.attrs["model"])))
     if tree.attrs["engine"] == "exact":
-        return Fit(studies, problem, ExactPosterior(problem, integrate(problem)))
+        return Fit(studies, problem, exact_posterior(problem))
     draws = _draws(tree, problem)
     posterior = SampledPosterior(problem, draws)
     return Fit(studies, problem, posterior, diagnose(draws, problem.coefficients), int(tree.attrs["seed"]))

@@ -62,7 +62,11 @@ def why_not(problem: Problem) -> str:
     if problem.model.likelihood != "normal":
         return f"likelihood '{problem.model.likelihood}'"
     odd = [str(prior) for prior in problem.priors.beta if not isinstance(prior, Normal | Flat)]
-    return f"prior {odd[0]} of a coefficient" if odd else ""
+    if odd:
+        return f"prior {odd[0]} of a coefficient"
+    parts = [part for _, part in problem.priors.tau_density.parts]
+    in_pieces = len(parts) > 1 and any(isinstance(part, Fixed) for part in parts)
+    return f"prior {problem.priors.tau} of {problem.priors.tau_on} in one piece" if in_pieces else ""
 
 
 def integrate(problem: Problem) -> Nodes:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
     from bayesmeta.problem import Problem
     from bayesmeta.results.expression import Statement
-    from bayesmeta.results.heterogeneity import Scale
     from bayesmeta.results.marginal import Distribution
     from bayesmeta.results.posterior import Posterior
+    from bayesmeta.results.transformed import Scale
 
 CHAINS = 4
 
@@ -54,7 +54,7 @@ class AveragedPosterior:
     @cached_property
     def error(self) -> float:
         """Largest numerical error of the parts: the difference between their last two node sets."""
-        return max(float(getattr(getattr(part, "nodes", part), "error", 0.0)) for part in self.parts)
+        return max(numerical_error(part) for part in self.parts)
 
     def _blended(self, of: Callable[[Posterior], Distribution]) -> Distribution:
         return blend([of(part) for part in self.parts], self.weights)
@@ -132,3 +132,8 @@ def averaged(problem: Problem, parts: Sequence[Posterior], prior: Sequence[float
     evidence = [part.log_evidence for part in parts]
     weights = readonly(posterior_weights(evidence, prior))
     return AveragedPosterior(problem, tuple(parts), weights, average_evidence(evidence, prior))
+
+
+def numerical_error(posterior: Posterior) -> float:
+    """Return the difference between the last two node sets of an exact posterior; 0 for draws."""
+    return float(getattr(getattr(posterior, "nodes", posterior), "error", 0.0))

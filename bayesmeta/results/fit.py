@@ -13,6 +13,7 @@ from bayesmeta.classical import classical_suite
 from bayesmeta.errors import AnalysisError
 from bayesmeta.results import checks as doubts
 from bayesmeta.results import tables
+from bayesmeta.results.averaged import numerical_error
 from bayesmeta.results.moderated import Moderated
 from bayesmeta.results.posterior import distribution_of, marginal_of, probability_of, quantity_names
 from bayesmeta.results.text import fit_text
@@ -324,7 +325,7 @@ class Fit(Moderated):
         """Return what is known of the numerical error of a quantity: Monte Carlo errors, or ``abs``."""
         distribution = distribution_of(self.posterior, name)
         if self.diagnostics is None:
-            error = getattr(getattr(self.posterior, "nodes", None), "error", 0.0)
+            error = numerical_error(self.posterior)
             quartiles = distribution.quantile(np.array([0.25, 0.75]))
             return {"abs": float(error * (quartiles[1, 0] - quartiles[0, 0]))}
         from bayesmeta.results.diagnostics import monte_carlo_error

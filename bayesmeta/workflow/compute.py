@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmeta.agreement import agreement
 from bayesmeta.classical import subgroup_difference
-from bayesmeta.engines.exact import why_not
+from bayesmeta.engines.components import why_not
 from bayesmeta.errors import ImproperPosteriorError
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.model import Model

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from bayesmeta.classical import split_studies
-from bayesmeta.engines.exact import why_not
+from bayesmeta.engines.components import why_not
 from bayesmeta.errors import AnalysisError, BayesmetaError, ImproperPosteriorError, ModelError
 from bayesmeta.fitting import chosen_engine
 from bayesmeta.loading import load_data, studies_of

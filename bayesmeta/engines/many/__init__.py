@@ -32,7 +32,6 @@ from bayesmeta.engines.many.values import (
     statistics,
 )
 from bayesmeta.kernel import LOG_2PI
-from bayesmeta.priors import Flat, HalfCauchy, HalfFlat, HalfNormal, HalfStudentT
 from bayesmeta.quadrature import DEPTH
 from bayesmeta.results.heterogeneity import Substitution
 
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers", "Reviews", "integrate_many"]
 
-EVEN = (HalfNormal, HalfCauchy, HalfStudentT, Flat, HalfFlat)
-"""Families that continue evenly and smoothly to negative tau."""
 FIRST_STEPS = 96
 MOST_STEPS = 1536
 GOAL = 1e-9
@@ -96,7 +93,7 @@ class _Chunk:
         smallest = np.sqrt(reviews.v.min(axis=1))
         typical = prior.typical * reviews.unit
         self.scale = np.where(typical > 0, np.minimum(smallest, typical), smallest)
-        self.substitution = Substitution(1.0, logarithmic=not isinstance(prior, EVEN))
+        self.substitution = Substitution(1.0, logarithmic=not prior.even)
         there = np.arange(reviews.y.shape[1]) < reviews.k[:, None]
         weights = there / (reviews.v + np.median(reviews.v, axis=1, keepdims=True))
         self.centre = (weights * reviews.y).sum(axis=1) / weights.sum(axis=1)
