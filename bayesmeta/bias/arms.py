@@ -104,7 +104,7 @@ def harbord(source: Studies | Fit, *, level: float = 0.95) -> RegressionTest:
     With score Z and its information V at no effect, ``Z / V`` is regressed on ``1 / sqrt(V)`` with weights V;
     its limit is a log odds ratio.
     """
-    studies, table = _tables(source, "Harbord's test")
+    _studies, table = _tables(source, "Harbord's test")
     effects = find_measure("PETO").function(*table)  # type: ignore[misc]
     return _egger_of("Harbord's test", effects.yi, effects.vi, level)
 
@@ -117,7 +117,7 @@ def arcsine(source: Studies | Fit, *, level: float = 0.95) -> RegressionTest:
     source, level
         As in `peters`.
     """
-    studies, table = _tables(source, "the arcsine test")
+    _studies, table = _tables(source, "the arcsine test")
     effects = find_measure("AS").function(*table)  # type: ignore[misc]
     return _egger_of("Arcsine test", effects.yi, effects.vi, level)
 

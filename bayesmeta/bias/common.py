@@ -41,7 +41,9 @@ def cautions(k: int) -> tuple[str, ...]:
     return tuple(text for text in (few_text(k), CAUTION) if text)
 
 
-def usable(source: Studies | Fit, *, least: int = 3, what: str = "a method for small-study effects") -> Studies:
+def usable(
+    source: Studies | Fit, *, least: int = 3, what: str = "a method for small-study effects"
+) -> Studies:
     """Return the studies with an estimate.
 
     Parameters
@@ -66,7 +68,8 @@ def usable(source: Studies | Fit, *, least: int = 3, what: str = "a method for s
     studies = studies.pooled()
     if studies.V is not None:
         raise ModelError(
-            f"{what} needs independent effects; these have a covariance V; combine the effects of each study first"
+            f"{what} needs independent effects; these have a covariance V; combine the effects of each study "
+            "first"
         )
     if studies.k < least:
         raise DataError(f"{what} needs at least {least} studies with an estimate; got {studies.k}")

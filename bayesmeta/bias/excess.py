@@ -70,7 +70,9 @@ class ExcessTest:
     def __str__(self) -> str:
         text = f"Excess significance: {self.observed} of {self.k} studies significant at {self.alpha:g}, "
         text += f"{self.expected:.1f} expected; "
-        text += "not defined where every power is 0 or 1." if isnan(self.p_value) else f"p = {self.p_value:.3g}."
+        text += (
+            "not defined where every power is 0 or 1." if isnan(self.p_value) else f"p = {self.p_value:.3g}."
+        )
         return "\n".join((text, *self.warnings))
 
 

@@ -172,9 +172,7 @@ def _rosenberg(studies: Studies, alpha: float) -> FailSafeN:
     )
 
 
-def _general(
-    studies: Studies, alpha: float, target: float | None, method: str, test: str
-) -> FailSafeN:
+def _general(studies: Studies, alpha: float, target: float | None, method: str, test: str) -> FailSafeN:
     def with_added(n: int) -> Classical:
         y, v = np.append(studies.yi, np.zeros(n)), np.append(studies.vi, np.full(n, variance))
         return pool(heterogeneity(problem(y, v)), method=method, test=test)

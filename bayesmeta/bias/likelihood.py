@@ -15,7 +15,7 @@ import numpy as np
 from bayesmeta.quadrature import NODES, WEIGHTS
 
 if TYPE_CHECKING:
-    from bayesmeta.arrays import Bools, Floats
+    from bayesmeta.arrays import Bools, Floats, Ints
     from bayesmeta.bias.weights import WeightFunction
 
 HALF_LOG_2PI = 0.5 * float(np.log(2 * np.pi))
@@ -84,14 +84,12 @@ def _pieces(
     mu, tau2, delta = float(parameters[0]), float(parameters[1]), parameters[2:]
     s2 = v + tau2
     x, log_rule = _rule(mu, np.sqrt(s2), np.sqrt(v), weight.breaks())
-    seen, every = (
-        _log_density(at, mu, s2, v, weight, delta, slopes=slopes) for at in (y[:, None], x)
-    )
+    seen, every = (_log_density(at, mu, s2, v, weight, delta, slopes=slopes) for at in (y[:, None], x))
     return seen, every, log_rule
 
 
 def _shares(logs: Floats) -> tuple[Floats, Floats]:
-    """Return probabilities (k, m) proportional to the exponentials of logs, and the logs (k,) of their sums."""
+    """Return probabilities (k, m) proportional to exp(logs), and the logs (k,) of their sums."""
     top = logs.max(axis=1, keepdims=True)
     mass = np.exp(logs - top)
     total = mass.sum(axis=1, keepdims=True)
@@ -125,9 +123,7 @@ class _LogDensity(NamedTuple):
 def _rule(mu: float, s: Floats, root_v: Floats, breaks: Floats) -> tuple[Floats, Floats]:
     """Return nodes (k, m) and logarithms of their weights, on panels that w and the density need."""
     own = mu + np.multiply.outer(s, REACH)
-    edges = np.concatenate(
-        [own, np.multiply.outer(root_v, REACH), np.multiply.outer(root_v, breaks)], axis=1
-    )
+    edges = np.concatenate([own, np.multiply.outer(root_v, REACH), np.multiply.outer(root_v, breaks)], axis=1)
     edges.sort(axis=1)
     half = np.diff(edges, axis=1) / 2
     x = (edges[:, :-1] + half)[:, :, None] + half[:, :, None] * NODES
@@ -257,7 +253,7 @@ def _climb(search: _Search, u: Floats) -> tuple[Floats, bool]:
     return u, False
 
 
-def _last(search: _Search, u: Floats, here: Point, free: Floats) -> Floats:
+def _last(search: _Search, u: Floats, here: Point, free: Ints) -> Floats:
     """Return u after one undamped Newton step, whose error is the square of the one before."""
     step = np.linalg.solve(-here.hessian[np.ix_(free, free)], here.gradient[free])
     u = u.copy()

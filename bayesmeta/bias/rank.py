@@ -97,9 +97,7 @@ def rank_test(source: Studies | Fit, *, exact: bool | None = None) -> RankTest:
         )
     counted = countable if exact is None else exact
     p_value = exact_p(int(score), k) if counted else normal_p(score, k, ties_y, ties_v)
-    return RankTest(
-        tau=score / sqrt(free_y * free_v), statistic=score, p_value=p_value, exact=counted, k=k
-    )
+    return RankTest(tau=score / sqrt(free_y * free_v), statistic=score, p_value=p_value, exact=counted, k=k)
 
 
 def standardised(studies: Studies) -> Floats:
@@ -135,7 +133,7 @@ def exact_p(score: int, k: int) -> float:
 
 
 def normal_p(score: float, k: int, ties_x: list[int], ties_y: list[int]) -> float:
-    """Return the two-sided normal probability, with the variance under ties and without continuity correction."""
+    """Return the two-sided normal probability, corrected for ties but not for continuity."""
 
     def fifth(n: int) -> float:
         return n * (n - 1) * (2 * n + 5)

@@ -109,9 +109,9 @@ class SelectionModel:
         pairs = zip(self.weight.names, self.parameters.tolist(), strict=True)
         found = ", ".join(f"{name}: {value:.4g}" for name, value in pairs)
         text = (
-            f"Selection model ({self.weight.family}, {self.weight.alternative}): mean effect {self.estimate:.4g} "
-            f"[{self.lower:.4g}, {self.upper:.4g}] ({self.level:.0%} CI), {self.unselected_estimate:.4g} without "
-            f"selection; tau2 = {self.tau2:.4g}; weights {found}"
+            f"Selection model ({self.weight.family}, {self.weight.alternative}): mean effect "
+            f"{self.estimate:.4g} [{self.lower:.4g}, {self.upper:.4g}] ({self.level:.0%} CI), "
+            f"{self.unselected_estimate:.4g} without selection; tau2 = {self.tau2:.4g}; weights {found}"
         )
         test = "" if isnan(self.lr_p) else f"; LR({self.lr_df}) = {self.lr:.3f}, p = {self.lr_p:.3g}"
         return "\n".join((f"{text}{test}.", *self.warnings))
@@ -167,7 +167,7 @@ def selection_model(
     counts = _counts(family, y, v, known=given is not None)
     plain = _unselected(y, v)
     fixed = np.array([False, False, *[given is not None] * len(family.names)])
-    found = maximise(y, v, family, _starts(y, v, family, plain, given), fixed=fixed)
+    found = maximise(y, v, family, _starts(v, family, plain, given), fixed=fixed)
     errors = _errors(found, ~fixed)
     if isnan(errors[0]):
         errors = _errors(found, ~fixed & _inside(family, found.parameters))
@@ -195,7 +195,7 @@ def selection_model(
         lr_df=free,
         lr_p=float(chdtrc(free, lr)) if free else nan,
         counts=counts,
-        notes=_notes(family, found, errors, known=given is not None),
+        notes=_notes(family, found, errors, y, known=given is not None),
         level=level,
         k=studies.k,
     )
@@ -219,7 +219,7 @@ def _counts(family: WeightFunction, y: Floats, v: Floats, *, known: bool) -> tup
     """Return the number of studies in each interval of the step function."""
     if family.family != "step":
         return ()
-    places = family.interval_of(y / np.sqrt(v)).astype(int)
+    places = family.interval_of(y / np.sqrt(v))
     counts = np.bincount(places, minlength=len(family.intervals)).tolist()
     for interval, count in zip(family.intervals[1:], counts[1:], strict=True):
         if count == 0 and not known:
@@ -239,13 +239,13 @@ def _unselected(y: Floats, v: Floats) -> tuple[float, float, float]:
 
 
 def _starts(
-    y: Floats, v: Floats, family: WeightFunction, plain: tuple[float, float, float], given: Floats | None
+    v: Floats, family: WeightFunction, plain: tuple[float, float, float], given: Floats | None
 ) -> Floats:
     """Return (n, 2 + q) points spread over means, between-study variances and strengths of selection."""
     typical = float(np.median(v))
     spread = sqrt(plain[1] + typical)
     means = (plain[0], plain[0] / 2, 0.0, *(plain[0] + shift * spread for shift in (-4, -1, 1, 4)))
-    variances = (plain[1], plain[1] / 4, plain[1] + typical)
+    variances = (plain[1] / 2, plain[1] + typical)
     strengths = [given] if given is not None else _strengths(family)
     return np.array([[mu, tau2, *delta] for mu in means for tau2 in variances for delta in strengths])
 
@@ -260,7 +260,7 @@ def _strengths(family: WeightFunction) -> list[Floats]:
 
 
 def _errors(found: Maximum, free: Bools) -> Floats:
-    """Return (2 + q,) standard errors from the information on all free parameters; NaN if it has no inverse."""
+    """Return (2 + q,) standard errors from the information on the free parameters; NaN without inverse."""
     errors = np.full(free.size, nan)
     information = -found.at.hessian[np.ix_(free, free)]
     size = np.sqrt(np.abs(np.diag(information)))
@@ -281,8 +281,12 @@ def _inside(family: WeightFunction, parameters: Floats) -> Bools:
     return np.array([True, parameters[1] > 0, *inside.tolist()])
 
 
-def _notes(family: WeightFunction, found: Maximum, errors: Floats, *, known: bool) -> tuple[str, ...]:
+def _notes(
+    family: WeightFunction, found: Maximum, errors: Floats, y: Floats, *, known: bool
+) -> tuple[str, ...]:
     notes = []
+    if not y.min() <= found.parameters[0] <= y.max():
+        notes.append("The mean lies outside the effects observed: these studies do not identify this model.")
     delta, inside = found.parameters[2:].tolist(), _inside(family, found.parameters)[2:].tolist()
     at_bound = [
         f"{name} at {value:g}"

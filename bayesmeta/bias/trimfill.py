@@ -123,8 +123,8 @@ class TrimAndFill:
         se = "" if isnan(self.missing_se) else f" (se {self.missing_se:.2f})"
         number = f"{self.missing} {'study' if self.missing == 1 else 'studies'}{se}"
         text = (
-            f"Trim and fill ({self.estimator}, {self.after.method}): {number} missing on the {self.side}; pooled "
-            f"effect {float(self.before.beta[0]):.4g} before, {self.estimate:.4g} "
+            f"Trim and fill ({self.estimator}, {self.after.method}): {number} missing on the {self.side}; "
+            f"pooled effect {float(self.before.beta[0]):.4g} before, {self.estimate:.4g} "
             f"[{self.lower:.4g}, {self.upper:.4g}] after ({self.after.level:.0%} CI)."
         )
         return "\n".join((text, *self.warnings))
@@ -205,10 +205,8 @@ def _trimmed(y: Floats, v: Floats, estimator: str, method: str) -> tuple[float, 
     """
     order = np.argsort(y, kind="stable")
     y, v = y[order], v[order]
-    number, previous = 0, -1
+    number = 0
     for _ in range(MOST_ROUNDS):
-        if number == previous:
-            return centre, found
         kept = y.size - number
         centre = float(pool(heterogeneity(problem(y[:kept], v[:kept])), method=method).beta[0])
         found = missing_studies(_deviations(y, centre), estimator)
@@ -216,7 +214,9 @@ def _trimmed(y: Floats, v: Floats, estimator: str, method: str) -> tuple[float, 
             raise NumericalError(
                 "estimator Q0 of trim and fill is not defined for the ranks of these studies; use L0 or R0"
             )
-        number, previous = _whole(found.number), number
+        if _whole(found.number) == number:
+            return centre, found
+        number = _whole(found.number)
     raise NumericalError(
         f"trim and fill did not settle in {MOST_ROUNDS} rounds; use another estimator than {estimator}"
     )

@@ -16,6 +16,7 @@ Citkowicz M, Vevea JL (2017). A parsimonious weight function for modeling public
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,7 +30,7 @@ from bayesmeta.errors import AnalysisError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bayesmeta.arrays import Floats
+    from bayesmeta.arrays import Floats, Ints
 
 FAMILIES = ("step", "beta", "halfnormal", "exponential", "logistic", "power")
 LARGEST = 100.0
@@ -81,7 +82,7 @@ class WeightFunction:
     def intervals(self) -> tuple[str, ...]:
         """Intervals of the step function in words."""
         ends = (0.0, *self.steps, 1.0)
-        return tuple(f"{low:g} < p <= {high:g}" for low, high in zip(ends[:-1], ends[1:], strict=True))
+        return tuple(f"{low:g} < p <= {high:g}" for low, high in itertools.pairwise(ends))
 
     @property
     def neutral(self) -> Floats:
@@ -99,10 +100,10 @@ class WeightFunction:
         """Whether the parameters are positive, with 1 for no selection, and best sought as logarithms."""
         return self.family in {"step", "beta"}
 
-    def interval_of(self, z: Floats) -> Floats:
+    def interval_of(self, z: Floats) -> Ints:
         """Return the place of the interval in which the p-value of each z-score is."""
         logs = np.log(np.array(self.steps))
-        return np.searchsorted(logs, self._log_p(z), side="left")
+        return np.asarray(np.searchsorted(logs, self._log_p(z), side="left"))
 
     def breaks(self) -> Floats:
         """Return the z-scores at which the weight function is not smooth."""
@@ -171,9 +172,7 @@ class WeightFunction:
         return LogWeight(value, (-p * (1 - share))[None], (-(p**2) * share * (1 - share))[None])
 
 
-def weight_function(
-    family: str, alternative: str, steps: Sequence[float] = (0.025,)
-) -> WeightFunction:
+def weight_function(family: str, alternative: str, steps: Sequence[float] = (0.025,)) -> WeightFunction:
     """Return a family of weight functions.
 
     Parameters
@@ -194,7 +193,7 @@ def weight_function(
     choice("alternative", alternative, ALTERNATIVES)
     cuts = tuple(float(step) for step in steps) if family == "step" else ()
     ends = (0.0, *cuts, 1.0)
-    if family == "step" and (not cuts or not all(a < b < inf for a, b in zip(ends, ends[1:], strict=False))):
+    if family == "step" and (not cuts or not all(a < b < inf for a, b in itertools.pairwise(ends))):
         raise AnalysisError(
             f"steps must be increasing cut points between 0 and 1, such as (0.025, 0.5); got {cuts}"
         )
