@@ -15,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bayesmeta import classical, errors, plots, priors
+    from bayesmeta import bias, classical, errors, plots, priors
     from bayesmeta.analysis import Analysis, load_analysis
     from bayesmeta.batch import fit_many
     from bayesmeta.datasets import list_datasets, load_dataset
@@ -44,6 +44,7 @@ __all__ = [
     "Studies",
     "bayes_factor",
     "bayes_factors",
+    "bias",
     "classical",
     "effect_sizes",
     "errors",
