@@ -29,10 +29,17 @@ class Conditional(NamedTuple):
     """(m,) tau^2."""
     log_marginal: Floats
     """(m,) log of the likelihood with the coefficients integrated out."""
+    origin: Floats
+    """(p,) coefficients near the means."""
+    deviation: Floats
+    """(m, p) means less `origin`, without the digits that the difference loses."""
 
     def part(self, which: slice) -> Conditional:
         """Return the same at some of the values."""
-        return Conditional(self.beta[which], self.cov[which], self.tau2[which], self.log_marginal[which])
+        beta, cov, tau2, log_marginal, origin, deviation = self
+        return Conditional(
+            beta[which], cov[which], tau2[which], log_marginal[which], origin, deviation[which]
+        )
 
 
 class Prepared(NamedTuple):
@@ -65,7 +72,8 @@ def given_tau(problem: Problem, tau: Floats) -> Conditional:
     """Return the posterior of the coefficients given tau, shape (m,)."""
     known = prepare(problem)
     solved: Profile = profile(known.data, tau * tau, prior=known.prior)
-    if not problem.shift.any():
-        return Conditional(solved.beta, solved.cov, solved.tau2, solved.log_marginal)
-    T = problem.transform
-    return Conditional(solved.beta @ T.T, T @ solved.cov @ T.T, solved.tau2, solved.log_marginal)
+    origin, beta, deviation, cov = known.data.origin, solved.beta, solved.deviation, solved.cov
+    if problem.shift.any():
+        T = problem.transform
+        origin, beta, deviation, cov = T @ origin, beta @ T.T, deviation @ T.T, T @ cov @ T.T
+    return Conditional(beta, cov, solved.tau2, solved.log_marginal, origin, deviation)

@@ -116,6 +116,8 @@ class Profile(NamedTuple):
     """(m,) between-study variances."""
     beta: Floats
     """(m, p) coefficients."""
+    deviation: Floats
+    """(m, p) coefficients less those of the reference fit, without the digits that the difference loses."""
     cov: Floats
     """(m, p, p) covariance of the coefficients."""
     rss: Floats
@@ -338,9 +340,11 @@ def _solved(
         information, score, square, constant = _add_prior(data, prior, information, score, square)
     gamma, gamma_cov, log_det_cov = _solve(information, score)
     rss = np.maximum(square - (score * gamma).sum(axis=1), 0.0)
+    deviation = gamma @ data.transform.T
     return Profile(
         tau2=tau2,
-        beta=data.origin + gamma @ data.transform.T,
+        beta=data.origin + deviation,
+        deviation=deviation,
         cov=_transformed(data.transform, gamma_cov),
         rss=rss,
         log_det_weights=log_det_weights,
@@ -396,5 +400,6 @@ def profile_at(data: GaussianData, tau2: float) -> Profile:
     weights = 1 / (data.v + tau2)
     gamma = _weighted_least_squares(data.basis, weights, data.residual)
     residual = data.residual - data.basis @ gamma
-    beta = data.origin + data.transform @ gamma
-    return once._replace(beta=beta[None, :], rss=np.array([weights @ residual**2]))
+    deviation = (data.transform @ gamma)[None, :]
+    beta = data.origin + deviation
+    return once._replace(beta=beta, deviation=deviation, rss=np.array([weights @ residual**2]))

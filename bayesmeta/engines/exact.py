@@ -285,7 +285,7 @@ def difference(coarse: Nodes, fine: Nodes) -> float:
 def _shifts(coarse: Nodes, fine: Nodes) -> tuple[float, float]:
     """Return the differences of means and of spreads; the spreads of heavy tails are bounded."""
     best = int(fine.weights.argmax())
-    centre, variance = fine.beta[best], fine.variances[best]
+    centre, variance = fine.deviation[best], fine.variances[best]
     (mean, spread), (other_mean, other_spread) = (
         _damped_moments(nodes, centre, variance) for nodes in (coarse, fine)
     )
@@ -294,7 +294,7 @@ def _shifts(coarse: Nodes, fine: Nodes) -> tuple[float, float]:
 
 
 def _damped_moments(nodes: Nodes, centre: Floats, variance: Floats) -> tuple[Floats, Floats]:
-    z = (nodes.beta - centre) / np.sqrt(variance)
+    z = (nodes.deviation - centre) / np.sqrt(variance)
     square = z * z + nodes.variances / variance
     damping = 1 / (1 + square)
     return nodes.weights @ (z * damping), nodes.weights @ (square * damping)
@@ -356,4 +356,6 @@ def _nodes(known: Conditional, tau: TauDensity | PointMass, weights: Floats, log
         cov=known.cov,
         log_evidence=log_evidence,
         error=0.0,
+        origin=known.origin,
+        deviation=known.deviation,
     )

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 JOINT_DRAWS = 400_000
 """Independent draws for statements about more than two effects at once."""
 CHAINS = 4
+TOGETHER = 64
+"""Most studies whose effects are summarised with the coefficients."""
+ONE = np.ones((1, 1))
+"""Design of an effect without moderators."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +84,44 @@ class ExactPosterior:
         return None if self.nodes.finer is None else cache(on_twice_the_panels)
 
     @cached_property
+    def _effects(self) -> NormalMixture:
+        """The p coefficients, the effect in a new study if there are no moderators, the effects of studies.
+
+        Tables ask for all of them at once.
+        """
+        parts = [
+            self._coefficients,
+            *([self._at(ONE, new_study=True)] if self.problem.is_pooled else []),
+            self._theta,
+        ]
+        check = self._checked(lambda finer: finer._effects)
+        return NormalMixture(
+            self.nodes.weights,
+            np.concatenate([part.means for part in parts], axis=1),
+            np.concatenate([part.sds for part in parts], axis=1),
+            np.concatenate([np.broadcast_to(part.moments, part.size) for part in parts]),
+            check,
+            np.concatenate([part._offset for part in parts]),
+            np.concatenate([part._deviations for part in parts], axis=1),
+        )
+
+    def _together(self, first: int, size: int) -> NormalMixture | None:
+        """Return the quantities from a place on as a part of all effects; None where there are too many."""
+        if self.problem.k > TOGETHER:
+            return None
+        return self._effects.taken(slice(first, first + size), remember=True)
+
+    @cached_property
     def coefficients(self) -> NormalMixture:
         """The p coefficients."""
-        sds = np.sqrt(np.diagonal(self.nodes.cov, axis1=1, axis2=2))
-        moments = self._moments(np.eye(self.problem.p))
-        check = self._checked(lambda finer: finer.coefficients)
-        return NormalMixture(self.nodes.weights, self.nodes.beta, sds, moments, check)
+        return self._together(0, self.problem.p) or self._coefficients
+
+    @property
+    def _coefficients(self) -> NormalMixture:
+        check = self._checked(lambda finer: finer._coefficients)
+        nodes, moments = self.nodes, self._moments(np.eye(self.problem.p))
+        sds = np.sqrt(nodes.variances)
+        return NormalMixture(nodes.weights, nodes.beta, sds, moments, check, nodes.origin, nodes.deviation)
 
     @property
     def tau(self) -> Distribution:
@@ -95,26 +131,44 @@ class ExactPosterior:
     @cached_property
     def theta(self) -> NormalMixture:
         """Effects of the k studies."""
-        X, v, tau2 = self.problem.X, self.problem.v, self.nodes.tau2[:, None]
+        problem = self.problem
+        return self._together(problem.p + problem.is_pooled, problem.k) or self._theta
+
+    @property
+    def _theta(self) -> NormalMixture:
+        X, v, tau2, nodes = self.problem.X, self.problem.v, self.nodes.tau2[:, None], self.nodes
         pooling = v / (v + tau2)
-        fitted = self.nodes.beta @ X.T
-        means = fitted + (1 - pooling) * (self.problem.y - fitted)
-        sds = np.sqrt(pooling * tau2 + pooling**2 * _variances(X, self.nodes.cov))
-        check = self._checked(lambda finer: finer.theta)
-        return NormalMixture(self.nodes.weights, means, sds, finer=check)
+        fitted = nodes.deviation @ X.T
+        deviations = fitted + (1 - pooling) * (prepare(self.problem).data.residual - fitted)
+        sds = np.sqrt(pooling * tau2 + pooling**2 * _variances(X, nodes.cov))
+        check = self._checked(lambda finer: finer._theta)
+        offset = X @ nodes.origin
+        return NormalMixture(nodes.weights, offset + deviations, sds, 3, check, offset, deviations)
 
     def of_tau(self, scale: Scale) -> Distribution:
         """Return the distribution of an increasing function of tau."""
         return Transformed(self.nodes.tau, scale)
 
+    @cached_property
+    def _new_effect(self) -> NormalMixture:
+        return self._together(self.problem.p, 1) or self._at(ONE, new_study=True)
+
     def at(self, rows: Floats, *, new_study: bool) -> NormalMixture:
         """Return mean effects, or effects in new studies, at rows (n, p) of a design matrix."""
-        variance = _variances(rows, self.nodes.cov)
+        if new_study and self.problem.is_pooled and np.array_equal(rows, ONE):
+            return self._new_effect
+        return self._at(rows, new_study=new_study)
+
+    def _at(self, rows: Floats, *, new_study: bool) -> NormalMixture:
+        nodes = self.nodes
+        variance = _variances(rows, nodes.cov)
         if new_study:
-            variance = variance + self.nodes.tau2[:, None]
+            variance = variance + nodes.tau2[:, None]
         moments = self._of_tau if new_study else self._moments(rows)
-        check = self._checked(lambda finer: finer.at(rows, new_study=new_study))
-        return NormalMixture(self.nodes.weights, self.nodes.beta @ rows.T, np.sqrt(variance), moments, check)
+        check = self._checked(lambda finer: finer._at(rows, new_study=new_study))
+        offset, deviations = rows @ nodes.origin, nodes.deviation @ rows.T
+        means, sds = nodes.beta @ rows.T, np.sqrt(variance)
+        return NormalMixture(nodes.weights, means, sds, moments, check, offset, deviations)
 
     def shares(self) -> tuple[Floats, Floats]:
         """Return the (k,) mean weights in percent and the (k,) mean pooling."""

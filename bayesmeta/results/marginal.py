@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmeta.errors import AnalysisError, suggest
 from bayesmeta.results.empirical import Empirical
+from bayesmeta.results.mixture import NormalMixture
 from bayesmeta.results.shortest import FARTHEST, shortest
 
 if TYPE_CHECKING:
@@ -171,6 +172,16 @@ def check_interval(prob: float, kind: str) -> None:
 def summarise(distribution: Distribution, *, prob: float = 0.95, kind: str = "eti") -> Summary:
     """Return mode, median, mean, standard deviation and interval of all quantities of a distribution."""
     check_interval(prob, kind)
+    part = distribution.part if isinstance(distribution, NormalMixture) else None
+    if part is None:
+        return _summary(distribution, prob, kind)
+    answers, question = part.whole.remembered, ("summary", prob, kind)
+    if question not in answers:
+        answers[question] = _summary(part.whole, prob, kind)
+    return Summary(*(column[part.place] for column in answers[question]))
+
+
+def _summary(distribution: Distribution, prob: float, kind: str) -> Summary:
     tail = (1 - prob) / 2
     lower, median, upper = distribution.quantile(np.array([tail, 0.5, 1 - tail]))
     if kind == "hdi":

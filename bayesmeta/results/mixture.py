@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import nan, pi, sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import special
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 STEPS = 100
 SQRT_2PI = sqrt(2 * pi)
 TINY = np.finfo(float).tiny
-CUBIC = 1e-6
+CUBIC = 1e-3
 """Last step of Halley's method, on the scale of the distribution; the error after it is its cube."""
 NEGLIGIBLE = 1e-14
 """Nodes that together hold less than this part of the smallest probability asked for are left out."""
 MOMENTS = {"_centre": 1, "_spread": 2, "_asymmetry": 3}
 """Order of each moment."""
-CANDIDATES = 48
+SQUARED = 1e-6
+"""Last step of Newton's method, on the scale of the distribution; the error after it is its square."""
+CANDIDATES = 16
 """Most nodes at whose means the search for the highest point of a density looks."""
 
 
@@ -38,7 +41,14 @@ class _Tail(NamedTuple):
     curvature: Floats
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class Part(NamedTuple):
+    """Which quantities of a larger mixture these are: tables ask for all of them at once."""
+
+    whole: NormalMixture
+    place: slice
+
+
+@dataclass(frozen=True, eq=False)
 class NormalMixture:
     """Mixtures of the same m nodes for q quantities at once.
 
@@ -52,6 +62,10 @@ class NormalMixture:
         Highest moment that exists: means are NaN below 1, standard deviations below 2, skewness below 3.
     finer : callable, optional
         Returns the same on twice the panels, against which every answer is checked.
+    offset, deviations : (q,) and (m, q) arrays, optional
+        The means as a sum, for quantities so far from 0 that means have few digits for their differences.
+    part : Part, optional
+        Larger mixture of which this is a part.
     """
 
     weights: Floats
@@ -59,23 +73,63 @@ class NormalMixture:
     sds: Floats
     moments: int | Ints = 3
     finer: Callable[[], NormalMixture] | None = None
+    offset: Floats | None = None
+    deviations: Floats | None = None
+    part: Part | None = None
 
     @property
     def size(self) -> int:
         """Number of quantities, q."""
         return int(self.means.shape[1])
 
+    @cached_property
+    def _offset(self) -> Floats:
+        return self.means[0] if self.offset is None else self.offset
+
+    @cached_property
+    def _deviations(self) -> Floats:
+        return self.means - self._offset if self.deviations is None else self.deviations
+
+    @cached_property
+    def remembered(self) -> dict[object, Any]:
+        """Answers that were given before."""
+        return {}
+
     def select(self, index: int) -> NormalMixture:
         """Return the mixture of one quantity alone."""
-        part = slice(index, index + 1)
-        moments = self.moments if isinstance(self.moments, int) else self.moments[part]
-        finer = self.finer
-        check = None if finer is None else lambda: finer().select(index)
-        return NormalMixture(self.weights, self.means[:, part], self.sds[:, part], moments, check)
+        return self.taken(slice(index, index + 1))
+
+    def taken(self, place: slice, *, remember: bool = False) -> NormalMixture:
+        """Return the mixture of some quantities.
+
+        Parameters
+        ----------
+        place : slice
+            Which ones, of step 1.
+        remember : bool
+            Whether tables are to ask for all quantities of this one at once.
+        """
+        finer, moments = self.finer, self.moments
+        part = self.part
+        if remember:
+            part = Part(self, place)
+        elif part is not None:
+            first = part.place.start
+            part = Part(part.whole, slice(first + place.start, first + place.stop))
+        return NormalMixture(
+            self.weights,
+            self.means[:, place],
+            self.sds[:, place],
+            moments if isinstance(moments, int) else moments[place],
+            None if finer is None else lambda: finer().taken(place),
+            None if self.offset is None else self.offset[place],
+            None if self.deviations is None else self.deviations[:, place],
+            part,
+        )
 
     def mean(self) -> Floats:
         """Return the (q,) means; NaN where they do not exist."""
-        return self._where_exists(1, "_centre")
+        return self._offset + self._where_exists(1, "_centre")
 
     def sd(self) -> Floats:
         """Return the (q,) standard deviations; NaN where they do not exist."""
@@ -86,32 +140,37 @@ class NormalMixture:
         return self._where_exists(3, "_asymmetry")
 
     def _where_exists(self, order: int, moment: str) -> Floats:
-        exists = np.broadcast_to(np.asarray(self.moments) >= order, self.size)
+        exists = np.asarray(self.moments) >= order
         value = self._settled(moment) if exists.any() else np.zeros(self.size)
-        return np.where(exists, value, nan)
+        return value if exists.all() else np.where(exists, value, nan)
 
     def _settled(self, moment: str) -> Floats:
-        value: Floats = getattr(self, moment)()
+        value: Floats = getattr(self, moment)
         if self.finer is None:
             return value
         finer = self.finer()
-        other: Floats = getattr(finer, moment)()
-        size = 1.0 if moment == "_asymmetry" else finer._spread()
+        other: Floats = getattr(finer, moment)
+        if moment == "_centre":
+            other = other + (finer._offset - self._offset)
+        size = 1.0 if moment == "_asymmetry" else finer._spread
         moved = np.abs(value - other)
         exists = np.asarray(self.moments) >= MOMENTS[moment]
-        return other if agree(np.where(exists, moved, 0.0), size) else finer._settled(moment)
+        settled = agree(moved if exists.all() else np.where(exists, moved, 0.0), size)
+        return other if settled else finer._settled(moment)
 
+    @cached_property
     def _centre(self) -> Floats:
-        offset = self.means[0]
-        return np.asarray(offset + self.weights @ (self.means - offset))
+        return np.asarray(self.weights @ self._deviations)
 
+    @cached_property
     def _spread(self) -> Floats:
-        centred = self.means - self._centre()
-        return np.sqrt(self.weights @ (self.sds**2 + centred**2))
+        centred = self._deviations - self._centre
+        return np.sqrt(self.weights @ (self.sds * self.sds + centred * centred))
 
+    @property
     def _asymmetry(self) -> Floats:
-        centred = self.means - self._centre()
-        return np.asarray(self.weights @ (centred**3 + 3 * centred * self.sds**2)) / self._spread() ** 3
+        centred = self._deviations - self._centre
+        return np.asarray(self.weights @ (centred**3 + 3 * centred * self.sds**2)) / self._spread**3
 
     def density(self, x: Floats) -> Floats:
         """Return the (n, q) densities at `x`, shape (n,) or (n, q)."""
@@ -136,13 +195,13 @@ class NormalMixture:
     def derivatives(self, x: Floats) -> tuple[Floats, Floats, Floats]:
         """Return distribution function, density and its slope, each (n, q), at `x` (n, q)."""
         best = self if self.finer is None else self.finer()
-        return best._tail(x, np.ones(x.shape))
+        return best._tail(x - best._offset, np.ones(x.shape))
 
     def _standardised(self, x: Floats) -> tuple[Floats, Floats]:
         x = np.asarray(x, dtype=np.float64)
-        x = x[:, None] if x.ndim == 1 else x
+        x = (x[:, None] if x.ndim == 1 else x) - self._offset
         sds = np.maximum(self.sds.T, TINY)
-        return (x[:, :, None] - self.means.T) / sds, sds
+        return (x[:, :, None] - self._deviations.T) / sds, sds
 
     def quantile(self, p: Floats) -> Floats:
         """Return the (n, q) points below which the probabilities are `p`, shape (n,) or (n, q), in (0, 1).
@@ -159,20 +218,26 @@ class NormalMixture:
         smallest = float(lower.min())
         x = self._used(smallest)._lower_quantile(lower, sign)
         if self.finer is None:
-            return np.asarray(sign * x)
+            return np.asarray(sign * x + self._offset)
         finer = self.finer()
-        tail = finer._used(smallest)._tail(x, sign)
-        if not agree(beyond(tail.cdf - lower, tail.slope * x) / lower):
+        shift = finer._offset - self._offset
+        tail = finer._used(smallest)._tail(x - sign * shift, sign)
+        missed = tail.cdf - lower
+        rounded = np.abs(x) + (np.abs(self._offset) if self.offset is None else 0.0)
+        if not agree(beyond(missed, tail.slope * rounded) / lower):
             return finer.quantile(p)
-        return np.asarray(sign * (x - (tail.cdf - lower) / tail.slope))
+        return np.asarray(sign * (x - missed / tail.slope) + self._offset)
 
     def _used(self, p: float) -> NormalMixture:
         """Return the mixture without nodes that no probability of p or more can feel."""
         order = np.argsort(self.weights)
-        dropped = order[np.cumsum(self.weights[order]) < NEGLIGIBLE * p]
+        dropped = order[self.weights[order].cumsum() < NEGLIGIBLE * p]
         kept = np.ones(self.weights.size, dtype=bool)
         kept[dropped] = False
-        return NormalMixture(self.weights[kept], self.means[kept], self.sds[kept])
+        offset, deviations = self._offset, self._deviations[kept]
+        return NormalMixture(
+            self.weights[kept], deviations, self.sds[kept], offset=offset, deviations=deviations
+        )
 
     def _lower_quantile(self, p: Floats, sign: Floats) -> Floats:
         """Return quantiles (n, q) of the mixture, mirrored where sign is -1, for p (n, q) at most 1/2.
@@ -205,56 +270,69 @@ class NormalMixture:
 
     def _tail(self, x: Floats, sign: Floats) -> _Tail:
         sds = np.maximum(self.sds.T, TINY)
-        z = (x[:, :, None] - sign[:, :, None] * self.means.T) / sds
-        pdf = np.exp(-0.5 * z * z) / (sds * SQRT_2PI)
-        curvature = -((pdf * z / sds) @ self.weights)
-        return _Tail(special.ndtr(z) @ self.weights, pdf @ self.weights, curvature)
+        z = x[:, :, None] - sign[:, :, None] * self._deviations.T
+        z /= sds
+        cdf = special.ndtr(z) @ self.weights
+        pdf = np.exp(-0.5 * z * z)
+        rate = self.weights / (sds * SQRT_2PI)
+        slope = np.vecdot(pdf, rate)
+        pdf *= z
+        return _Tail(cdf, slope, -np.vecdot(pdf, rate / sds))
 
     def _bracket(self, p: Floats, sign: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
         """Return bounds of the quantiles: the lowest and the highest of the nodes."""
-        reach = special.ndtri(p)[:, :, None] * self.sds.T + sign[:, :, None] * self.means.T
+        reach = special.ndtri(p)[:, :, None] * self.sds.T + sign[:, :, None] * self._deviations.T
         first, last = reach.min(axis=2), reach.max(axis=2)
         slack = 1e-12 * (np.abs(first) + np.abs(last)) + TINY
         return np.maximum(low, first - slack), np.minimum(high, last + slack)
 
     def _typical(self) -> tuple[Floats, Floats]:
         """Return mean and sd of the node in the middle of the probability, which no heavy tail can move."""
-        node = int(np.searchsorted(np.cumsum(self.weights), 0.5 * self.weights.sum()))
-        node = min(node, self.weights.size - 1)
-        return self.means[node], np.maximum(self.sds[node], TINY)
+        total = self.weights.cumsum()
+        node = min(int(total.searchsorted(0.5 * total[-1])), self.weights.size - 1)
+        return self._deviations[node], np.maximum(self.sds[node], TINY)
 
     def _robust_spread(self, centre: Floats, width: Floats) -> Floats:
-        deviation = np.minimum(np.hypot(self.means - centre, self.sds), 10 * width)
+        deviation = np.minimum(np.hypot(self._deviations - centre, self.sds), 10 * width)
         return np.asarray(np.sqrt(self.weights @ deviation**2))
 
     def mode(self) -> Floats:
         """Return the (q,) highest points of the densities."""
         x = self._climbed(self._highest_candidate(), STEPS)
-        return x if self.finer is None else self.finer()._climbed(x, 1)
+        if self.finer is not None:
+            finer = self.finer()
+            shift = finer._offset - self._offset
+            x = finer._climbed(x - shift, 1) + shift
+        return x + self._offset
 
     def _climbed(self, x: Floats, steps: int) -> Floats:
         """Return x (q,) after steps of Newton's method towards the tops of the densities."""
         width = self._typical()[1]
-        sds = np.maximum(self.sds.T, TINY)
+        means = self._deviations.T
+        rate = 1 / np.maximum(self.sds.T, TINY)
+        first = self.weights * rate * rate
+        second = first * rate
         for _ in range(steps):
-            z = (x[:, None] - self.means.T) / sds
-            pdf = self.weights * np.exp(-0.5 * z * z) / sds
-            slope, curvature = -(pdf * z / sds).sum(axis=1), (pdf * (z * z - 1) / sds**2).sum(axis=1)
-            pull = (pdf / sds**2).sum(axis=1)
-            step = np.where(curvature < 0, -slope / np.where(curvature < 0, curvature, -1.0), slope / pull)
+            z = (x[:, None] - means) * rate
+            square = z * z
+            pdf = np.exp(-0.5 * square)
+            slope, pull = -np.vecdot(pdf * z, first), np.vecdot(pdf, second)
+            curvature = np.vecdot(pdf * square, second) - pull
+            falling = curvature < 0
+            step = np.where(falling, -slope / np.where(falling, curvature, -1.0), slope / pull)
             step = np.clip(step, -width, width)
             x = x + step
-            if np.all(np.abs(step) <= 1e-9 * width + 1e-14 * np.abs(x)):
+            if (np.abs(step) <= SQUARED * width + 1e-14 * np.abs(x)).all():
                 break
         return np.asarray(x)
 
     def _highest_candidate(self) -> Floats:
         """Return the (q,) highest of the means of nodes, next to which the peaks of a mixture are."""
-        used = self._used(1.0)
+        used = self._used(1e-2)
         node = np.unique(np.linspace(0, used.weights.size - 1, CANDIDATES).astype(int))
-        x, sds = used.means[node], np.maximum(used.sds.T, TINY)
-        z = (x[:, :, None] - used.means.T) / sds
-        height = (np.exp(-0.5 * z * z) / sds) @ used.weights
+        x, sds = used._deviations[node], np.maximum(used.sds.T, TINY)
+        z = (x[:, :, None] - used._deviations.T) / sds
+        height = np.vecdot(np.exp(-0.5 * z * z), used.weights / sds)
         return np.asarray(np.take_along_axis(x, height.argmax(axis=0)[None, :], axis=0)[0])
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:

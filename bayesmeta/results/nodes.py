@@ -30,6 +30,10 @@ class Nodes(NamedTuple):
     """Log of the marginal likelihood of the data."""
     error: float
     """Difference between the last two node sets."""
+    origin: Floats
+    """(p,) coefficients near the means."""
+    deviation: Floats
+    """(m, p) means less `origin`, without the digits that the difference loses."""
     finer: Callable[[], Nodes] | None = None
     """Returns the same on twice the panels, against which every answer is checked."""
 
