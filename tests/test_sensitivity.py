@@ -139,7 +139,7 @@ def test_the_model_keeps_what_is_not_varied():
     assert one.mu == Normal(0, 1)
     [two] = prior_sensitivity(studies(), MODEL, mu=["Normal(0, 9)"])
     assert (two.tau, two.mu) == (HalfNormal(0.3), Normal(0, 9))
-    [three] = prior_sensitivity(studies(), MODEL)
+    [three] = prior_sensitivity(studies(), MODEL, tau=[], mu=[])
     np.testing.assert_array_equal(three.fit.summary(), fit(studies(), MODEL).summary())
     [four] = prior_sensitivity(studies(measure="SMD"), tau=["HalfNormal(0.1)"])
     assert four.mu == Normal(0, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bayesmeta.sensitivity.averaging import ModelAverage, model_average
 from bayesmeta.sensitivity.bayes_factors import BayesFactor, bayes_factor, bayes_factors
-from bayesmeta.sensitivity.choices import PriorChoice, prior_sensitivity
+from bayesmeta.sensitivity.choices import PriorAtlas, PriorChoice, prior_path, prior_sensitivity
 from bayesmeta.sensitivity.informativeness import Informativeness, informativeness
 from bayesmeta.sensitivity.kept import with_priors_of
 from bayesmeta.sensitivity.omitted import LeftOut, leave_one_out
@@ -14,12 +14,14 @@ __all__ = [
     "Informativeness",
     "LeftOut",
     "ModelAverage",
+    "PriorAtlas",
     "PriorChoice",
     "bayes_factor",
     "bayes_factors",
     "informativeness",
     "leave_one_out",
     "model_average",
+    "prior_path",
     "prior_sensitivity",
     "with_priors_of",
 ]

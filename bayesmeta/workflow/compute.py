@@ -142,14 +142,19 @@ class _Run:
             return ()
         self.say("prior_sensitivity")
         main = self.plan.main
-        return prior_sensitivity(
-            self.plan.studies,
-            main.model,
-            tau=options.tau_priors,
-            mu=options.mu_priors,
-            seed=self.seed,
-            **self.sampled_by(main),
+        choices = tuple(
+            prior_sensitivity(
+                self.plan.studies,
+                main.model,
+                tau=options.tau_priors,
+                mu=options.mu_priors,
+                seed=self.seed,
+                **self.sampled_by(main),
+            )
         )
+        for choice in choices:
+            _ = choice.fit  # made now, so that this step takes the time and finds the errors
+        return choices
 
     def robustness(self, fit: Fit) -> Robustness:
         """Return how far the main answer depends on its priors and on its studies."""

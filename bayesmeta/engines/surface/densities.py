@@ -82,7 +82,9 @@ class Densities:
         """Return the (A, m) log densities at `x`, shape (m,)."""
         values = np.empty((len(self.priors), x.size))
         for standard, rows, scales in self.families:
-            values[rows] = standard.logpdf(x / scales[:, None]) - np.log(scales)[:, None]
+            inside = x / scales[:, None]
+            values[rows] = standard.logpdf(inside if scales.size > 1 else inside[0])
+            values[rows] -= np.log(scales)[:, None]
         return values
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LONGEST_PANEL = 1.25
 """Length in u that panels begin with: the singularities of the likelihood are pi/2 away."""
 SCAN_STEP = 0.5
-FARTHEST = 7
+FARTHEST = 8
 """Power of 2 of the distance in u to which posteriors are looked for beyond features of the likelihood."""
 HIGHEST_MOMENT = 2.0
 
