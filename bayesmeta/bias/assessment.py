@@ -73,9 +73,9 @@ class Row(NamedTuple):
     upper: float
     """Upper limit."""
     statistic: float
-    """Test statistic."""
+    """Statistic of the test for a small-study effect."""
     p: float
-    """p-value."""
+    """p-value of that test, never of the effect; NaN where there is none."""
     finding: str
     """What was found, in words; the reason where the method cannot be used."""
 
@@ -131,7 +131,8 @@ class Assessment:
     def table(self) -> pd.DataFrame:
         """Return a row for each method.
 
-        Columns ``kind method estimate lower upper statistic p finding``; effects are on the analysis scale
+        Columns ``kind method estimate lower upper statistic p finding``; `statistic` and `p` are those of the
+        test for a small-study effect, not of the effect; effects are on the analysis scale
         (logarithms for ratios), Bayesian ones posterior medians with 95 % equal-tailed intervals. Methods
         that cannot be used have the reason in `finding`.
         """
@@ -278,23 +279,17 @@ def _cells(result: Any) -> Cells:
 
 @_cells.register
 def _(result: Classical) -> Cells:
-    values = (float(getattr(result, name)[0]) for name in ("beta", "lower", "upper", "statistic", "p_value"))
-    return (*values, f"tau2 = {result.tau2:.3g}")  # type: ignore[return-value]
+    estimate, lower, upper = (float(getattr(result, name)[0]) for name in ("beta", "lower", "upper"))
+    return estimate, lower, upper, nan, nan, f"tau2 = {result.tau2:.3g}"
 
 
 @_cells.register
 def _(result: RegressionTest) -> Cells:
     finding = f"slope on {result.predictor} {result.slope:.3g} (se {result.slope_se:.2g})"
-    if result.name in {"PET", "PEESE"}:
-        return (
-            result.estimate,
-            result.lower,
-            result.upper,
-            result.estimate / result.se,
-            result.estimate_p,
-            f"{result.name}: {finding}",
-        )
-    return nan, nan, nan, result.statistic, result.p_value, finding
+    test = result.statistic, result.p_value
+    if result.name not in {"PET", "PEESE"}:
+        return nan, nan, nan, *test, finding
+    return result.estimate, result.lower, result.upper, *test, f"{result.name}: {finding}"
 
 
 @_cells.register
@@ -312,8 +307,7 @@ def _(result: ExcessTest) -> Cells:
 @_cells.register
 def _(result: TrimAndFill) -> Cells:
     finding = f"{result.missing} filled in on the {result.side}"
-    test = float(result.after.statistic[0]), float(result.after.p_value[0])
-    return result.estimate, result.lower, result.upper, *test, finding
+    return result.estimate, result.lower, result.upper, nan, result.missing_p, finding
 
 
 @_cells.register

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmeta.errors import AnalysisError
 from bayesmeta.plots.effect_axis import LINE, draw_effect_axis, to_reported
-from bayesmeta.plots.palette import INK, MUTED, OBSERVED, POSTERIOR, SHADES, SMALL
+from bayesmeta.plots.palette import INK, MUTED, OBSERVED, POSTERIOR, PRIOR, SHADES, SMALL
 from bayesmeta.plots.scale import Limits, ticks_of
 from bayesmeta.plots.sentences import alarm_of, null_of
 from bayesmeta.plots.style import below, draw_alarm, plain_axes, size_of, styled
@@ -22,14 +22,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from bayesmeta.arrays import Floats
+    from bayesmeta.bias import RegressionTest, TrimAndFill
     from bayesmeta.results.fit import Fit
 
 CONTOURS = (0.90, 0.95, 0.99)
-POINTS = 60
+POINTS = 180
+HEIGHT, ROW = 4.4, 0.2
+"""Inches of the figure, and of a row of its legend."""
+NAMES, ROWS = 6, 4
+"""Names in the legend without additions, and rows for which there is room."""
+LINE_STYLES = ("-", "-.")
+"""Of the regressions, at most two."""
 
 
 def funnel(
-    fit: Fit, ax: Axes | None = None, *, prob: float = 0.95, contours: Sequence[float] = CONTOURS
+    fit: Fit,
+    ax: Axes | None = None,
+    *,
+    prob: float = 0.95,
+    contours: Sequence[float] = CONTOURS,
+    filled: TrimAndFill | None = None,
+    lines: Sequence[RegressionTest] = (),
 ) -> Axes:
     """Return the Axes with the funnel plot of a fit: effects against their standard errors.
 
@@ -47,11 +60,16 @@ def funnel(
         Share of studies between the lines.
     contours : sequence of float
         Levels of the shades, increasing; empty for none. At most three.
+    filled : TrimAndFill, optional
+        From `bayesmeta.bias.trim_and_fill`: the studies that it fills in are drawn as open circles.
+    lines : sequence of RegressionTest
+        From `bayesmeta.bias`: regressions on the standard error or the variance, such as those of `egger` and
+        `peese`; at most two.
 
     Raises
     ------
     AnalysisError
-        If the fit has moderators, or a level is not a probability.
+        If the fit has moderators, a level is not a probability, or a regression cannot be drawn here.
 
     References
     ----------
@@ -60,17 +78,20 @@ def funnel(
     doi:10.1016/j.jclinepi.2007.11.010
     """
     _check(fit, prob, contours)
+    _check_lines(lines)
     studies = fit.studies
     seen = studies.estimable
     y, se = studies.yi[seen], studies.sei[seen]
+    extra, extra_se = _filled_in(filled)
     mean, tau = fit.marginal("mu").median, fit.marginal("tau").median
     errors = np.linspace(0.0, 1.08 * float(se.max()), POINTS)
     z = NormalDist().inv_cdf((1 + prob) / 2)
     with styled():
         ours = ax is None
-        ax = plain_axes(ax)
+        ax = plain_axes(ax) if ax is not None else _axes(len(lines) + bool(extra.size))
         reach = z * float(errors[-1])
-        low, high = min(float(y.min()), mean - reach), max(float(y.max()), mean + reach)
+        ends = [*y.tolist(), *extra.tolist(), mean - reach, mean + reach, *(line.estimate for line in lines)]
+        low, high = min(ends), max(ends)
         draw_effect_axis(ax, studies, low, high)
         _shades(ax, fit, errors, contours)
         ax.axvline(float(to_reported(studies, np.array(mean))), color=POSTERIOR, lw=1, zorder=2)
@@ -83,6 +104,13 @@ def funnel(
             for side in (-1, 1):
                 x = to_reported(studies, mean + side * half)
                 ax.plot(x, errors, style, color=POSTERIOR, lw=1, label=label if side < 0 else "_", zorder=2)
+        for line, style in zip(lines, LINE_STYLES, strict=False):
+            _regression(ax, fit, line, errors, style)
+        if extra.size:
+            x = to_reported(studies, extra)
+            ax.scatter(
+                x, extra_se, s=26, facecolor="white", ec=PRIOR, lw=1.1, zorder=3, label="filled in, not data"
+            )
         ax.scatter(
             to_reported(studies, y), se, s=26, color=OBSERVED, ec="white", lw=0.6, zorder=3, label="study"
         )
@@ -102,6 +130,51 @@ def _check(fit: Fit, prob: float, contours: Sequence[float]) -> None:
         )
     if not fit.studies.estimable.any():
         raise AnalysisError("a funnel plot needs a study with an estimate; got none")
+
+
+def _axes(more: int) -> Axes:
+    """Return the Axes of a new figure with room below for the names of that many more things."""
+    rows = max(0, (NAMES + more + 1) // 2 - ROWS)
+    ax = plain_axes(None, height=HEIGHT + ROW * rows)
+    box = ax.get_position()
+    raised = ROW * rows / (HEIGHT + ROW * rows)
+    ax.set_position((box.x0, box.y0 + raised, box.width, box.height - raised))
+    return ax
+
+
+def _check_lines(lines: Sequence[RegressionTest]) -> None:
+    for line in lines:
+        if line.predictor not in {"sei", "vi"}:
+            raise AnalysisError(
+                f"a funnel plot can draw regressions on 'sei' or 'vi'; got {line.name} on '{line.predictor}'"
+            )
+    if len(lines) > len(LINE_STYLES):
+        raise AnalysisError(f"a funnel plot can draw {len(LINE_STYLES)} regressions; got {len(lines)}")
+
+
+def _filled_in(filled: TrimAndFill | None) -> tuple[Floats, Floats]:
+    """Return effects and standard errors of the studies filled in."""
+    if filled is None:
+        return np.zeros(0), np.zeros(0)
+    return filled.filled_yi, np.sqrt(filled.filled_vi)
+
+
+def _regression(ax: Axes, fit: Fit, line: RegressionTest, errors: Floats, style: str) -> None:
+    """Draw the regression, within the axis, from the effect at standard error 0."""
+    effect = line.estimate + line.slope * (errors if line.predictor == "sei" else errors**2)
+    x = to_reported(fit.studies, effect)
+    left, right = ax.get_xlim()
+    inside = (x >= left) & (x <= right)
+    what = "standard error" if line.predictor == "sei" else "variance"
+    ax.plot(
+        x[inside],
+        errors[inside],
+        style,
+        color=PRIOR,
+        lw=1.2,
+        zorder=2,
+        label=f"{line.name}: line in the {what}",
+    )
 
 
 def _shades(ax: Axes, fit: Fit, errors: Floats, contours: Sequence[float]) -> None:
