@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bayesmeta.datasets import list_datasets, load_dataset
     from bayesmeta.fitting import fit, to_pymc
     from bayesmeta.model import Model
-    from bayesmeta.regression import moderator_selection, subgroups
+    from bayesmeta.regression import compare_models, moderator_selection, subgroups
     from bayesmeta.results.fit import Fit
     from bayesmeta.sensitivity import (
         bayes_factor,
@@ -46,6 +46,7 @@ __all__ = [
     "bayes_factors",
     "bias",
     "classical",
+    "compare_models",
     "effect_sizes",
     "errors",
     "fit",
@@ -73,6 +74,7 @@ _HOMES = {
     "Studies": "studies",
     "bayes_factor": "sensitivity",
     "bayes_factors": "sensitivity",
+    "compare_models": "regression",
     "effect_sizes": "studies",
     "fit": "fitting",
     "fit_many": "batch",

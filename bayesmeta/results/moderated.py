@@ -127,6 +127,29 @@ class Moderated:
         values = curve_values(self.posterior, moderator, n=n, at=at, span=span)
         return self.predict(values, prob=prob, kind=kind)
 
+    def loo(self) -> pd.DataFrame:
+        """Return how well each study is predicted from the others, exactly.
+
+        Returns
+        -------
+        DataFrame
+            A row for each study: ``elpd``, the log density of its effect given all other studies, and
+            ``within``, given all studies. The sum of ``elpd`` compares models of the same studies;
+            `bayesmeta.compare_models` does.
+
+        Raises
+        ------
+        ModelError
+            If the fit is from NUTS, for which ``arviz.loo(fit.tree)`` estimates the same.
+        """
+        import pandas as pd
+
+        from bayesmeta.results.loo import leave_one_out_density
+
+        found = leave_one_out_density(self.posterior)
+        columns = {"elpd": found.pointwise, "within": found.within}
+        return pd.DataFrame(columns, index=pd.Index(self.posterior.problem.studies.slab, name="slab"))
+
 
 def _frame(rows: dict[str, Row]) -> pd.DataFrame:
     import pandas as pd

@@ -11,6 +11,7 @@ import numpy as np
 from bayesmeta.classical import classical, classical_suite
 from bayesmeta.errors import AnalysisError
 from bayesmeta.loading import input_hashes
+from bayesmeta.regression import comparison_rows
 from bayesmeta.results.explained import explained
 from bayesmeta.results.marginal import summarise
 from bayesmeta.results.posterior import all_names
@@ -77,6 +78,7 @@ def document(outcome: Outcome) -> Block:
         "benefit": benefit_block(fit, outcome.analysis.data.minimal_important_difference),
         "diagnostics": diagnostics_block(fit),
         "regressions": {name: writer.regression(one) for name, one in outcome.regressions.items()},
+        "model_comparison": _comparison(outcome),
         "subgroups": {one.by: writer.subgroups(one) for one in outcome.subgroups},
         "leave_one_out": [writer.left_out(one) for one in outcome.left_out],
         "prior_sensitivity": [writer.other_prior(one) for one in outcome.priors],
@@ -87,6 +89,14 @@ def document(outcome: Outcome) -> Block:
     verdicts = [verdict(one, content) for one in outcome.analysis.expected]
     failures = [*outcome.failures, *_missed(verdicts)]
     return {**content, "expected": verdicts, "failures": failures, "status": "failed" if failures else "ok"}
+
+
+def _comparison(outcome: Outcome) -> Block:
+    """Return the main model and the regressions side by side: evidence and leave-one-out prediction."""
+    if not outcome.regressions:
+        return {}
+    checked = {"main": outcome.main, **outcome.regressions}
+    return dict(comparison_rows({name: one.best for name, one in checked.items()}))
 
 
 def _warnings(pairs: Iterable[tuple[str, str]]) -> list[Block]:
