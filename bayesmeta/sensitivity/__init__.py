@@ -8,6 +8,7 @@ from bayesmeta.sensitivity.choices import PriorAtlas, PriorChoice, prior_path, p
 from bayesmeta.sensitivity.informativeness import Informativeness, informativeness
 from bayesmeta.sensitivity.kept import with_priors_of
 from bayesmeta.sensitivity.omitted import LeftOut, leave_one_out
+from bayesmeta.sensitivity.tipping import TippingCurve, TippingPoints, tipping_points
 
 __all__ = [
     "BayesFactor",
@@ -16,6 +17,8 @@ __all__ = [
     "ModelAverage",
     "PriorAtlas",
     "PriorChoice",
+    "TippingCurve",
+    "TippingPoints",
     "bayes_factor",
     "bayes_factors",
     "informativeness",
@@ -23,5 +26,6 @@ __all__ = [
     "model_average",
     "prior_path",
     "prior_sensitivity",
+    "tipping_points",
     "with_priors_of",
 ]
