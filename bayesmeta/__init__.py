@@ -29,7 +29,9 @@ if TYPE_CHECKING:
         informativeness,
         leave_one_out,
         model_average,
+        prior_path,
         prior_sensitivity,
+        tipping_points,
     )
     from bayesmeta.storage import load
     from bayesmeta.studies import Studies, effect_sizes
@@ -60,10 +62,12 @@ __all__ = [
     "model_average",
     "moderator_selection",
     "plots",
+    "prior_path",
     "prior_sensitivity",
     "priors",
     "run",
     "subgroups",
+    "tipping_points",
     "to_pymc",
 ]
 
@@ -86,9 +90,11 @@ _HOMES = {
     "load_dataset": "datasets",
     "moderator_selection": "regression",
     "model_average": "sensitivity",
+    "prior_path": "sensitivity",
     "prior_sensitivity": "sensitivity",
     "run": "workflow.run",
     "subgroups": "regression",
+    "tipping_points": "sensitivity",
     "to_pymc": "fitting",
 }
 """Module of each public name that is not a module itself; nothing is imported before it is asked for."""
