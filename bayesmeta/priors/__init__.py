@@ -16,6 +16,7 @@ from bayesmeta.priors.composed import MixedPrior, Mixture, SpikeSlab, Truncated
 from bayesmeta.priors.core import Prior
 from bayesmeta.priors.density import Density
 from bayesmeta.priors.location import Cauchy, Flat, Laplace, Normal, StudentT, Uniform
+from bayesmeta.priors.presets import Preset, preset, presets, unit_information
 from bayesmeta.priors.scale import (
     Exponential,
     Gamma,
@@ -58,6 +59,7 @@ __all__ = [
     "Normal",
     "OfSquare",
     "OverallJeffreys",
+    "Preset",
     "Prior",
     "SpikeSlab",
     "Sqrt",
@@ -70,4 +72,7 @@ __all__ = [
     "as_prior",
     "of_square",
     "parse_prior",
+    "preset",
+    "presets",
+    "unit_information",
 ]
