@@ -15,8 +15,9 @@ from bayesmeta.priors.adaptive import (
 from bayesmeta.priors.composed import MixedPrior, Mixture, SpikeSlab, Truncated
 from bayesmeta.priors.core import Prior
 from bayesmeta.priors.density import Density
+from bayesmeta.priors.elicitation import elicit
 from bayesmeta.priors.location import Cauchy, Flat, Laplace, Normal, StudentT, Uniform
-from bayesmeta.priors.presets import Preset, preset, presets, unit_information
+from bayesmeta.priors.published import Preset, preset, presets, unit_information
 from bayesmeta.priors.scale import (
     Exponential,
     Gamma,
@@ -70,6 +71,7 @@ __all__ = [
     "UniformShrinkage",
     "Weibull",
     "as_prior",
+    "elicit",
     "of_square",
     "parse_prior",
     "preset",

@@ -1,4 +1,4 @@
-"""Numbers of published priors, as their papers give them; `bayesmeta.priors.presets` makes priors of them.
+"""Numbers of published priors, as their papers give them; `bayesmeta.priors.published` makes priors of them.
 
 References
 ----------
