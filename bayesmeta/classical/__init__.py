@@ -11,7 +11,9 @@ import sys
 from types import ModuleType
 
 from bayesmeta.classical.analysis import LeftOut, classical, classical_suite, leave_one_out
+from bayesmeta.classical.collinearity import VarianceInflation, variance_inflation
 from bayesmeta.classical.counts import ChiSquared, cochran_mantel_haenszel, mantel_haenszel, peto
+from bayesmeta.classical.permutation import PermutationTest, permutation_test
 from bayesmeta.classical.pooling import METHODS, TESTS, Prediction, predict
 from bayesmeta.classical.result import Classical
 from bayesmeta.classical.subgroups import SubgroupDifference, split_studies, subgroup_difference
@@ -22,17 +24,21 @@ __all__ = [
     "ChiSquared",
     "Classical",
     "LeftOut",
+    "PermutationTest",
     "Prediction",
     "SubgroupDifference",
+    "VarianceInflation",
     "classical",
     "classical_suite",
     "cochran_mantel_haenszel",
     "leave_one_out",
     "mantel_haenszel",
+    "permutation_test",
     "peto",
     "predict",
     "split_studies",
     "subgroup_difference",
+    "variance_inflation",
 ]
 
 

@@ -116,7 +116,7 @@ def pool(known: Heterogeneity, *, method: str = "REML", test: str = "z") -> Clas
     tau2 = estimate_tau2(known, method)
     at = project(data.data, np.array([0.0 if isnan(tau2.value) else tau2.value]))
     beta, root = coefficients(data.data, at)
-    scale = _scale(data, at, known.df, test)
+    scale = scale_factor(data, at, known.df, test)
     root *= sqrt(scale)
     df = nan if test == "z" else known.df
     inference = infer(beta, np.sqrt(dot(root, root)), df=df, level=level)
@@ -170,7 +170,7 @@ def _t_sf(statistic: Floats, df: float) -> Floats:
     return stdtr(df, -statistic) if df > 0 else np.full_like(statistic, nan)
 
 
-def _scale(data: Problem, at: Projection, df: float, test: str) -> float:
+def scale_factor(data: Problem, at: Projection, df: float, test: str) -> float:
     """Return the factor on the covariance of the coefficients."""
     if test in {"z", "t"}:
         return 1.0
