@@ -1,8 +1,8 @@
 """Simulated data sets and the posterior probabilities below the parameters that made them (TESTING 1.2).
 
 Parameters are drawn from their priors by formulas of our own, data from the parameters. Probabilities of mu,
-tau, theta_new and theta_1 below the truth come from the package's nodes; for the log likelihood and for
-``mu * tau`` they follow from what is normal given tau.
+tau and theta_new below the truth come from the package's own code; for theta_1, the log likelihood and
+``mu + tau`` they follow from what is normal given tau at its nodes.
 
 References
 ----------
@@ -34,7 +34,7 @@ PRIORS = {
     "uniform shrinkage": Ratio("UniformShrinkage()", 1.0, 2),
 }
 """Priors of tau; the last two in units of the root of the harmonic mean of the variances."""
-QUANTITIES = ("mu", "tau", "theta_new", "theta_1", "log likelihood", "mu * tau")
+QUANTITIES = ("mu", "tau", "theta_new", "theta_1", "log likelihood", "mu + tau")
 BOUNDS = (0.025, 0.5, 0.975)
 OF_BOUNDS = tuple(f"{name} below its {p} quantile" for name in ("mu", "tau", "theta_new") for p in BOUNDS)
 SETTLED = 1e-5
@@ -143,7 +143,7 @@ class Probed(many._Chunk):
         return np.column_stack([self._of_nodes(nodes, which), *self._from_conditionals(nodes, which)])
 
     def _from_conditionals(self, nodes, which):
-        """Return what follows from mu being normal given tau: theta_1, log likelihood, mu * tau."""
+        """Return what follows from mu being normal given tau: theta_1, log likelihood, mu + tau."""
         truth, scale = self.truth, self.scale[which][:, None]
         mean = self.centre[which][:, None] + scale * nodes.beta
         sd, tau = scale * np.sqrt(nodes.variance), scale * nodes.tau
@@ -154,7 +154,7 @@ class Probed(many._Chunk):
         return (
             mixed(nodes, special.ndtr((truth.theta[which][:, :1] - theta_mean) / theta_sd)),
             self._less_likely(nodes, which, y, v),
-            mixed(nodes, product_below((truth.mu * truth.tau)[which][:, None], tau, mean, sd)),
+            mixed(nodes, special.ndtr(((truth.mu + truth.tau)[which][:, None] - tau - mean) / sd)),
         )
 
     def _less_likely(self, nodes, which, y, v):
@@ -207,12 +207,6 @@ def halved(holds, inside, outside):
 
 def mixed(nodes, given_tau):
     return (nodes.weights * given_tau).sum(axis=1)
-
-
-def product_below(value, tau, mean, sd):
-    """Return P(mu tau < value | tau)."""
-    with np.errstate(divide="ignore"):
-        return special.ndtr((value / tau - mean) / sd)
 
 
 def below_tau(nodes, u):

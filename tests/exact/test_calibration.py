@@ -196,7 +196,7 @@ class Single(NamedTuple):
     @property
     def names(self):
         coefficients = ("mu",) if self.p == 1 else ("Intercept", "x", "z")[: self.p]
-        return (*coefficients, "tau", "theta_1", "theta_new", "log likelihood")
+        return (*coefficients, "tau", "theta_1", "theta_new", "log likelihood", "mu * tau")
 
 
 TAU = {
@@ -228,9 +228,9 @@ def posterior_of(y, s, single, *, quick):
 
 
 def probabilities_below_the_truth(single, n, seed, *, quick=False):
-    """Return the (n, p + 4) posterior probabilities below the parameters that made the data.
+    """Return the (n, p + 5) posterior probabilities below the parameters that made the data.
 
-    The last, of the log likelihood, is left out where it must be `quick`.
+    The last two, of the log likelihood and of mu * tau, are left out where it must be `quick`.
     """
     rng, p = np.random.default_rng(seed), single.p
     X = np.column_stack([np.ones(5), DATA["x"], DATA["z"]])[: single.k, :p]
@@ -240,7 +240,7 @@ def probabilities_below_the_truth(single, n, seed, *, quick=False):
     beta = np.column_stack([truth.mu, np.zeros((n, p - 1))])
     if p > 1:
         beta[:, 1:] = np.linalg.lstsq(X[:, 1:], slopes.T, rcond=None)[0].T
-    found = np.empty((n, len(single.names) - quick))
+    found = np.empty((n, len(single.names) - 2 * quick))
     for i in range(n):
         posterior = posterior_of(truth.y[i] + slopes[i], truth.s[i], single, quick=quick)
         new = np.append(1.0, [0.5, -0.5][: p - 1])
@@ -252,22 +252,20 @@ def probabilities_below_the_truth(single, n, seed, *, quick=False):
             below(posterior.at(new[None, :], new_study=True), new_effect),
         ]
         data = X, truth.y[i] + slopes[i], truth.s[i] ** 2
-        found[i] = plain if quick else [*plain, less_likely(posterior, *data, beta[i], truth.tau[i], rng)]
+        found[i] = plain if quick else [*plain, *ranks(posterior, *data, beta[i], truth.tau[i], rng)]
     return found
 
 
-def less_likely(posterior, X, y, v, beta, tau, rng):
-    """Return the probability of a smaller log likelihood, as a rank among draws of the coefficients.
+def ranks(posterior, X, y, v, beta, tau, rng):
+    """Return the ranks of log likelihood and mu * tau at the truth among draws, as probabilities.
 
-    The rank among 99 draws plus a uniform number is exactly uniform where the posterior is right.
+    Among 99 independent draws, with a uniform number added, they are uniform where the posterior is right.
     """
     draws = posterior.draws(99, rng)
-    total = v + draws.tau.reshape(-1, 1) ** 2
-    residual = y - draws.beta.reshape(-1, beta.size) @ X.T
-    values = -(np.log(total) + residual**2 / total).sum(axis=1)
-    own = v + tau**2
-    true = -(np.log(own) + (y - X @ beta) ** 2 / own).sum()
-    return ((values < true).sum() + rng.random()) / 100
+    b, t = np.vstack([draws.beta.reshape(-1, beta.size), beta]), np.append(draws.tau, tau)
+    total = v + t[:, None] ** 2
+    likelihood = -(np.log(total) + (y - b @ X.T) ** 2 / total).sum(axis=1)
+    return [((one[:-1] < one[-1]).sum() + rng.random()) / 100 for one in (likelihood, b[:, 0] * t)]
 
 
 def below(distribution, value):
