@@ -6,6 +6,7 @@ drawing leaves its settings and its pyplot state alone.
 
 from __future__ import annotations
 
+from bayesmeta.plots.atlas_plot import prior_densities, prior_heatmap, prior_ribbon
 from bayesmeta.plots.bubble_plot import bubble
 from bayesmeta.plots.density_plot import density
 from bayesmeta.plots.files import save, to_bytes
@@ -13,6 +14,7 @@ from bayesmeta.plots.forest_plot import forest
 from bayesmeta.plots.funnel_plot import funnel
 from bayesmeta.plots.rows import forest_rows
 from bayesmeta.plots.sensitivity_plots import leave_one_out, prior_sensitivity
+from bayesmeta.plots.tipping_plot import tipping
 
 __all__ = [
     "bubble",
@@ -21,7 +23,11 @@ __all__ = [
     "forest_rows",
     "funnel",
     "leave_one_out",
+    "prior_densities",
+    "prior_heatmap",
+    "prior_ribbon",
     "prior_sensitivity",
     "save",
+    "tipping",
     "to_bytes",
 ]

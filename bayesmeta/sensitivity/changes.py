@@ -37,7 +37,7 @@ OCTAVES = 10
 """Powers of 2 by which the scale of a prior is multiplied and divided at most."""
 NEAREST, FARTHEST = 0.01, 100.0
 """Typical distances by which an effect is changed at least and at most."""
-POINTS = 48
+POINTS = 80
 """Points of a curve to each side."""
 LARGEST_NULL, SMALLEST_NULL = 300.0, 0.01
 """Standard errors of a new study, in those of the least and the most precise of the others."""
@@ -257,7 +257,7 @@ def of_null_study(question: Question) -> Change:
 def of_bias(question: Question) -> Change:
     """Return the change of an amount subtracted from the effect of every study."""
     reach = 10 * question.typical + 2 * abs(question.centre - question.limit)
-    far, zero = np.linspace(0.0, reach, POINTS + 1)[1:], np.zeros(1)
+    far, zero = reach * np.geomspace(1e-4, 1.0, POINTS), np.zeros(1)
 
     def probability(x: Floats, which: Ints) -> Floats:  # noqa: ARG001 - there is one
         return question.with_data(question.y[:, None] - question.centre - x)

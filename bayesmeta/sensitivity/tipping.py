@@ -291,8 +291,8 @@ class _Finder:
         return found
 
     def _curve(self, change: Change, paths: list[_Path], i: int, tipping: float) -> TippingCurve:
-        x = np.concatenate([*(path.x[i] for path in paths), [change.present[i]]])
-        p = np.concatenate([*(path.probability[i, 1:] for path in paths), [self.now]])
+        x = np.concatenate([*(path.x[i] for path in paths), [change.present[i], tipping]])
+        p = np.concatenate([*(path.probability[i, 1:] for path in paths), [self.now, self.decision]])
         order = np.argsort(x)
         x, p = x[order], p[order]
         kept = np.isfinite(x)

@@ -139,8 +139,11 @@ class ProblemLikelihood:
 
 def why_not(problem: Problem) -> str:
     """Return why a problem has no such likelihood, or ``""`` if it has; the prior of mu does not count."""
-    if problem.model.likelihood != "normal":
-        return f"likelihood '{problem.model.likelihood}'"
+    model = problem.model
+    if model.likelihood != "normal":
+        return f"likelihood '{model.likelihood}'"
+    if model.scale.strip() != "1" or model.levels or model.effects not in {"normal", "common"}:
+        return "more than one tau, or effects that are not normal"
     means = sum(problem.design.is_mean)
     if means != 1:
         return f"a formula with {means} mean effects"
