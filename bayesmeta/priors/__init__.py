@@ -17,6 +17,7 @@ from bayesmeta.priors.core import Prior
 from bayesmeta.priors.density import Density
 from bayesmeta.priors.elicitation import elicit
 from bayesmeta.priors.location import Cauchy, Flat, Laplace, Normal, StudentT, Uniform
+from bayesmeta.priors.predictive import MapPrior, map_prior
 from bayesmeta.priors.published import Preset, preset, presets, unit_information
 from bayesmeta.priors.scale import (
     Exponential,
@@ -55,6 +56,7 @@ __all__ = [
     "LogNormal",
     "LogStudentT",
     "Lomax",
+    "MapPrior",
     "MixedPrior",
     "Mixture",
     "Normal",
@@ -72,6 +74,7 @@ __all__ = [
     "Weibull",
     "as_prior",
     "elicit",
+    "map_prior",
     "of_square",
     "parse_prior",
     "preset",
