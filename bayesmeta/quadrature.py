@@ -33,7 +33,7 @@ NOTHING = -1e100
 """Logarithm that stands for no density at all."""
 RESOLVED = 0.5
 """By how much the log of the integrand may exceed what was seen of it when the search ends."""
-COARSEST = 0.1
+COARSEST = 0.25
 """Gap in which the integrand falls below the threshold, as a fraction of what is above it."""
 INSERTED = np.array([0.25, 0.5, 0.75])
 """Where points are added in a gap."""

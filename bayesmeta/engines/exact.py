@@ -14,8 +14,8 @@ Graph Stat 26:217-222. doi:10.1080/10618600.2016.1276840
 
 from __future__ import annotations
 
-from functools import cache
-from math import ceil, inf, log
+from functools import cache, partial
+from math import ceil, inf, log, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -49,6 +49,8 @@ LARGEST_TAU = 1e150
 """Beyond this tau^2 overflows."""
 SEED_STEP = 0.75
 """Distance in u of the points from which the search for the posterior starts."""
+FARTHER = 2.0 ** np.arange(-1, 10)
+"""And their distances from where features are."""
 UNSETTLED = (
     "the integral over tau did not settle with {nodes} nodes; is the prior of tau extremely narrow or "
     "discontinuous?"
@@ -174,14 +176,14 @@ def _seeds(integrand: _Integrand) -> Floats:
     """Return points of u in increasing order, dense where the likelihood or the prior can have features."""
     first, last = _search_limits(integrand)
     problem, substitution = integrand.problem, integrand.substitution
-    prepared = prepare(problem)
-    largest = max(float(np.sqrt(problem.v.max())), float(np.abs(prepared.data.residual).max()))
-    smallest = float(np.sqrt(problem.v.min()))
-    ends = substitution.u(np.array([1e-2 * smallest, 1e2 * largest]))
-    middle = np.arange(min(max(ends[0], first), last), min(max(ends[1], first), last), SEED_STEP)
-    outside = np.concatenate([ends[0] - 2.0 ** np.arange(-1, 10), ends[1] + 2.0 ** np.arange(-1, 10)])
-    points = np.concatenate([[first, last], middle, outside, _prior_points(integrand)])
-    return np.unique(points[(points >= first) & (points <= last)])
+    residual = prepare(problem).data.residual
+    smallest, largest = sqrt(problem.v.min()), sqrt(max(problem.v.max(), (residual * residual).max()))
+    begin, end = substitution.u(np.array([1e-2 * smallest, 1e2 * largest])).tolist()
+    middle = np.arange(min(max(begin, first), last), min(max(end, first), last), SEED_STEP)
+    outside = (begin - FARTHER, end + FARTHER)
+    points = np.concatenate([[first, last], middle, *outside, _prior_points(integrand)])
+    points = np.sort(points[(points >= first) & (points <= last)])
+    return np.asarray(points[np.append(True, points[1:] > points[:-1])])
 
 
 def _prior_points(integrand: _Integrand) -> Floats:
@@ -206,7 +208,7 @@ def _search_limits(integrand: _Integrand) -> tuple[float, float]:
 def _doubled(integrand: _Integrand, interval: tuple[float, float]) -> Nodes:
     """Return the nodes of the first rule that agrees with the one of twice its panels."""
     n = max(FEWEST_PANELS, ceil((interval[1] - interval[0]) / LONGEST_PANEL))
-    coarse = _with_finer(integrand, *(panels(np.linspace(*interval, m + 1)) for m in (n, 2 * n)))
+    coarse = _nested(integrand, [_even_panels(interval, m) for m in (n, 2 * n, 4 * n)])
     before = inf
     while True:
         fine = _finer(coarse)
@@ -232,7 +234,14 @@ def refined(integrand: _Integrand, nodes: Nodes) -> Nodes:
     n = 2 * (edges.size - 1)
     if n > MOST_PANELS:
         raise NumericalError(UNSETTLED.format(nodes=n * ORDER // 2))
-    return evaluate(integrand, panels(np.linspace(edges[0], edges[-1], n + 1)))
+    return evaluate(integrand, _even_panels((edges[0], edges[-1]), n))
+
+
+def _even_panels(interval: tuple[float, float], n: int) -> Panels:
+    low, high = interval
+    edges = low + (high - low) / n * np.arange(n + 1.0)
+    edges[-1] = high
+    return panels(edges)
 
 
 def _rounding(log_evidence: float) -> float:
@@ -305,12 +314,20 @@ def evaluate(integrand: _Integrand, rule: Panels) -> Nodes:
     return _on_nodes(integrand, rule, *_evaluated(integrand, rule.x))
 
 
-def _with_finer(integrand: _Integrand, rule: Panels, twice: Panels) -> Nodes:
-    """Return the posterior on the nodes of a rule, and on those of the rule of twice its panels."""
-    known, log_f = _evaluated(integrand, np.concatenate([rule.x, twice.x]))
-    first, rest = slice(rule.x.size), slice(rule.x.size, None)
-    fine = _on_nodes(integrand, twice, known.part(rest), log_f[rest])
-    return _on_nodes(integrand, rule, known.part(first), log_f[first], lambda: fine)
+def _nested(integrand: _Integrand, rules: list[Panels]) -> Nodes:
+    """Return the posterior on the nodes of a rule, and of the next ones, each of twice the panels."""
+    known, log_f = _evaluated(integrand, np.concatenate([rule.x for rule in rules]))
+    nodes, stop = None, log_f.size
+    for rule in reversed(rules):
+        part = slice(stop - rule.x.size, stop)
+        finer = None if nodes is None else partial(_itself, nodes)
+        nodes, stop = _on_nodes(integrand, rule, known.part(part), log_f[part], finer), part.start
+    assert nodes is not None  # noqa: S101 - there are rules
+    return nodes
+
+
+def _itself(nodes: Nodes) -> Nodes:
+    return nodes
 
 
 def _evaluated(integrand: _Integrand, u: Floats) -> tuple[Conditional, Floats]:

@@ -89,21 +89,35 @@ class ExactPosterior:
 
         Tables ask for all of them at once.
         """
-        parts = [
-            self._coefficients,
-            *([self._at(ONE, new_study=True)] if self.problem.is_pooled else []),
-            self._theta,
-        ]
+        problem, own = self.problem, np.eye(self.problem.p)
+        new = ONE if problem.is_pooled else own[:0]
+        moments = [self._moments(own), np.full(len(new), self._of_tau), np.full(problem.k, 3)]
         check = self._checked(lambda finer: finer._effects)
-        return NormalMixture(
-            self.nodes.weights,
-            np.concatenate([part.means for part in parts], axis=1),
-            np.concatenate([part.sds for part in parts], axis=1),
-            np.concatenate([np.broadcast_to(part.moments, part.size) for part in parts]),
-            check,
-            np.concatenate([part._offset for part in parts]),
-            np.concatenate([part._deviations for part in parts], axis=1),
-        )
+        return self._mixture(own, new, problem.k, np.concatenate(moments), check)
+
+    def _mixture(
+        self,
+        rows: Floats,
+        new: Floats,
+        k: int,
+        moments: int | Ints,
+        check: Callable[[], NormalMixture] | None,
+    ) -> NormalMixture:
+        """Return mean effects at rows of a design matrix, effects in new studies, those of k studies."""
+        problem, nodes, tau2 = self.problem, self.nodes, self.nodes.tau2[:, None]
+        a = np.concatenate([rows, new, problem.X[:k]])
+        offset, deviations, variance = a @ nodes.origin, nodes.deviation @ a.T, _variances(a, nodes.cov)
+        one, two = len(rows), len(rows) + len(new)
+        variance[:, one:two] += tau2
+        if k:
+            pooling = problem.v / (problem.v + tau2)
+            fitted, spread = deviations[:, two:], variance[:, two:]
+            fitted += (1 - pooling) * (prepare(problem).data.residual - fitted)
+            spread *= pooling
+            spread += tau2
+            spread *= pooling
+        sds = np.sqrt(variance)
+        return NormalMixture(nodes.weights, offset + deviations, sds, moments, check, offset, deviations)
 
     def _together(self, first: int, size: int) -> NormalMixture | None:
         """Return the quantities from a place on as a part of all effects; None where there are too many."""
@@ -114,14 +128,7 @@ class ExactPosterior:
     @cached_property
     def coefficients(self) -> NormalMixture:
         """The p coefficients."""
-        return self._together(0, self.problem.p) or self._coefficients
-
-    @property
-    def _coefficients(self) -> NormalMixture:
-        check = self._checked(lambda finer: finer._coefficients)
-        nodes, moments = self.nodes, self._moments(np.eye(self.problem.p))
-        sds = np.sqrt(nodes.variances)
-        return NormalMixture(nodes.weights, nodes.beta, sds, moments, check, nodes.origin, nodes.deviation)
+        return self._together(0, self.problem.p) or self._at(np.eye(self.problem.p), new_study=False)
 
     @property
     def tau(self) -> Distribution:
@@ -136,14 +143,8 @@ class ExactPosterior:
 
     @property
     def _theta(self) -> NormalMixture:
-        X, v, tau2, nodes = self.problem.X, self.problem.v, self.nodes.tau2[:, None], self.nodes
-        pooling = v / (v + tau2)
-        fitted = nodes.deviation @ X.T
-        deviations = fitted + (1 - pooling) * (prepare(self.problem).data.residual - fitted)
-        sds = np.sqrt(pooling * tau2 + pooling**2 * _variances(X, nodes.cov))
-        check = self._checked(lambda finer: finer._theta)
-        offset = X @ nodes.origin
-        return NormalMixture(nodes.weights, offset + deviations, sds, 3, check, offset, deviations)
+        none, check = np.empty((0, self.problem.p)), self._checked(lambda finer: finer._theta)
+        return self._mixture(none, none, self.problem.k, 3, check)
 
     def of_tau(self, scale: Scale) -> Distribution:
         """Return the distribution of an increasing function of tau."""
@@ -160,15 +161,10 @@ class ExactPosterior:
         return self._at(rows, new_study=new_study)
 
     def _at(self, rows: Floats, *, new_study: bool) -> NormalMixture:
-        nodes = self.nodes
-        variance = _variances(rows, nodes.cov)
-        if new_study:
-            variance = variance + nodes.tau2[:, None]
         moments = self._of_tau if new_study else self._moments(rows)
         check = self._checked(lambda finer: finer._at(rows, new_study=new_study))
-        offset, deviations = rows @ nodes.origin, nodes.deviation @ rows.T
-        means, sds = nodes.beta @ rows.T, np.sqrt(variance)
-        return NormalMixture(nodes.weights, means, sds, moments, check, offset, deviations)
+        mean, new = (rows[:0], rows) if new_study else (rows, rows[:0])
+        return self._mixture(mean, new, 0, moments, check)
 
     def shares(self) -> tuple[Floats, Floats]:
         """Return the (k,) mean weights in percent and the (k,) mean pooling."""

@@ -205,9 +205,10 @@ class TauDensity:
         finer, upper = self.finer(), p > 0.5
         wanted = np.minimum(p, 1 - p)
         tail, density = finer.panels.tail(u, upper)
-        if not agree(beyond(tail - wanted, u * density) / wanted):
+        missed = tail - wanted
+        if not agree(beyond(missed, u * density) / wanted):
             return finer._quantile_of_u(p)
-        return u
+        return u - np.where(upper, -missed, missed) / np.maximum(density, TINY)
 
     def mode(self) -> Floats:
         """Return the (1,) highest point of the density of tau; 0 where it is unbounded there."""

@@ -19,17 +19,23 @@ if TYPE_CHECKING:
     from bayesmeta.arrays import Floats, Ints
 
 STEPS = 100
+TAME = 1.0
+"""Correction of a normal quantile, in sds, up to which it is trusted."""
 SQRT_2PI = sqrt(2 * pi)
 TINY = np.finfo(float).tiny
-CUBIC = 1e-3
-"""Last step of Halley's method, on the scale of the distribution; the error after it is its cube."""
+QUICK, CAREFUL = 4e-3, 1e-6
+"""Last steps of Halley's method, on the scale of the distribution; the error after one is like its cube.
+
+The second is for distributions with narrow features, where the first left more than the certificate allows.
+"""
+QUICK_STEPS = 4
 NEGLIGIBLE = 1e-14
 """Nodes that together hold less than this part of the smallest probability asked for are left out."""
 MOMENTS = {"_centre": 1, "_spread": 2, "_asymmetry": 3}
 """Order of each moment."""
-SQUARED = 1e-6
+SQUARED = 1e-4
 """Last step of Newton's method, on the scale of the distribution; the error after it is its square."""
-CANDIDATES = 16
+CANDIDATES = 10
 """Most nodes at whose means the search for the highest point of a density looks."""
 
 
@@ -216,110 +222,149 @@ class NormalMixture:
         lower = np.minimum(p, 1 - p)
         sign = np.where(p > 0.5, -1.0, 1.0)
         smallest = float(lower.min())
-        x = self._used(smallest)._lower_quantile(lower, sign)
+        used = self._used(smallest)
+        x = used._start(lower, sign)
         if self.finer is None:
-            return np.asarray(sign * x + self._offset)
-        finer = self.finer()
-        shift = finer._offset - self._offset
-        tail = finer._used(smallest)._tail(x - sign * shift, sign)
-        missed = tail.cdf - lower
-        rounded = np.abs(x) + (np.abs(self._offset) if self.offset is None else 0.0)
-        if not agree(beyond(missed, tail.slope * rounded) / lower):
-            return finer.quantile(p)
-        return np.asarray(sign * (x - missed / tail.slope) + self._offset)
+            return np.asarray(sign * used._lower_quantile(lower, sign, x, CAREFUL) + self._offset)
+        finer = self.finer()._used(smallest)
+        shift = sign * (finer._offset - self._offset)
+        for step in (QUICK, CAREFUL):
+            x = used._lower_quantile(lower, sign, x, step)
+            tail = finer._tail(x - shift, sign)
+            missed = tail.cdf - lower
+            rounded = np.abs(x) + (np.abs(self._offset) if self.offset is None else 0.0)
+            if agree(beyond(missed, tail.slope * rounded) / lower):
+                return np.asarray(sign * (x - missed / tail.slope) + self._offset)
+        return self.finer().quantile(p)
 
     def _used(self, p: float) -> NormalMixture:
         """Return the mixture without nodes that no probability of p or more can feel."""
-        order = np.argsort(self.weights)
-        dropped = order[self.weights[order].cumsum() < NEGLIGIBLE * p]
-        kept = np.ones(self.weights.size, dtype=bool)
-        kept[dropped] = False
-        offset, deviations = self._offset, self._deviations[kept]
+        kept = self.weights > NEGLIGIBLE * p / self.weights.size
+        deviations = self._deviations[kept]
         return NormalMixture(
-            self.weights[kept], deviations, self.sds[kept], offset=offset, deviations=deviations
+            self.weights[kept], deviations, self.sds[kept], offset=self._offset, deviations=deviations
         )
 
-    def _lower_quantile(self, p: Floats, sign: Floats) -> Floats:
+    def _lower_quantile(self, p: Floats, sign: Floats, x: Floats, last: float) -> Floats:
         """Return quantiles (n, q) of the mixture, mirrored where sign is -1, for p (n, q) at most 1/2.
 
-        Halley's method on the logarithm of the distribution function, kept in a bracket.
+        Halley's method on the logarithm of the distribution function, from x to a step as small as `last`.
         """
-        centre, width = self._typical()
-        x = sign * centre + special.ndtri(p) * self._robust_spread(centre, width)
-        low, high = np.full(x.shape, -np.inf), np.full(x.shape, np.inf)
-        bracketed = False
-        for step in range(STEPS):
+        for _ in range(QUICK_STEPS):
+            tail = self._tail(x, sign)
+            with np.errstate(all="ignore"):
+                step = _halley(tail, p)
+                settled = np.abs(step) * (tail.slope + p / self._typical[1]) <= last * p
+            if settled.all():
+                return x - step
+            if not (np.abs(step) <= 3 * self._typical[1]).all():
+                break
+            x = x - step
+        return self._bracketed_quantile(p, sign, x, last)
+
+    def _start(self, p: Floats, sign: Floats) -> Floats:
+        """Return rough quantiles (n, q), by the first four moments or, where they are large, by two.
+
+        References
+        ----------
+        Cornish EA, Fisher RA (1938). Moments and cumulants in the specification of distributions. Rev Int
+        Stat Inst 5:307-320. doi:10.2307/1400905
+        """
+        centre, spread = self._centre, self._spread
+        centred, variance = (self._deviations - centre) / spread, (self.sds / spread) ** 2
+        square = centred * centred
+        skew = self.weights @ (centred * (square + 3 * variance))
+        excess = self.weights @ (square * (square + 6 * variance) + 3 * variance * variance) - 3
+        z, skew = special.ndtri(p), sign * skew
+        square = z * z
+        third = excess * (square - 3) / 24 - skew * skew * (2 * square - 5) / 36
+        moved = skew * (square - 1) / 6 + z * third
+        tame = (np.abs(moved) <= TAME) & (np.abs(excess) <= 2 * TAME)
+        x = sign * centre + spread * (z + moved)
+        if tame.all():
+            return x
+        centre, width = self._typical
+        deviation = np.minimum(np.hypot(self._deviations - centre, self.sds), 10 * width)
+        robust = sign * centre + z * np.sqrt(self.weights @ deviation**2)
+        return np.where(tame, x, robust)
+
+    def _bracketed_quantile(self, p: Floats, sign: Floats, x: Floats, last: float) -> Floats:
+        """Return the same from rough quantiles x, kept in a bracket."""
+        centre, width = self._typical
+        low, high = self._bracket(p, sign)
+        for _ in range(STEPS):
             tail = self._tail(x, sign)
             low, high = np.where(tail.cdf < p, x, low), np.where(tail.cdf > p, x, high)
-            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                proposal = _halley(x, np.log(tail.cdf / p), tail.slope / tail.cdf, tail.curvature / tail.cdf)
+            with np.errstate(all="ignore"):
+                proposal = x - _halley(tail, p)
             inside = (proposal >= low) & (proposal <= high)
-            if not bracketed and (step >= 6 or not inside.all()):
-                low, high = self._bracket(p, sign, low, high)
-                bracketed = True
             proposal = np.where(
                 tail.cdf == p, x, np.where(inside, proposal, _middle(low, high, sign * centre, width))
             )
             moved, x = np.abs(proposal - x), proposal
             scale = np.minimum(width, p / np.maximum(tail.slope, TINY))
-            if np.all(moved <= np.where(inside, CUBIC, 1e-15) * scale + 1e-15 * np.abs(x)):
+            if np.all(moved <= np.where(inside, last, 1e-15) * scale + 1e-15 * np.abs(x)):
                 return x
         raise NumericalError(
             "quantiles of a normal mixture did not converge; the posterior is extremely spread"
         )
 
-    def _tail(self, x: Floats, sign: Floats) -> _Tail:
-        sds = np.maximum(self.sds.T, TINY)
-        z = x[:, :, None] - sign[:, :, None] * self._deviations.T
-        z /= sds
-        cdf = special.ndtr(z) @ self.weights
-        pdf = np.exp(-0.5 * z * z)
-        rate = self.weights / (sds * SQRT_2PI)
-        slope = np.vecdot(pdf, rate)
-        pdf *= z
-        return _Tail(cdf, slope, -np.vecdot(pdf, rate / sds))
+    @cached_property
+    def _by_quantity(self) -> tuple[Floats, Floats, Floats]:
+        """Deviations, 1 / sds and weights / sds, each (q, m)."""
+        rates = 1 / np.maximum(self.sds.T, TINY)
+        return np.ascontiguousarray(self._deviations.T), np.ascontiguousarray(rates), self.weights * rates
 
-    def _bracket(self, p: Floats, sign: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    def _tail(self, x: Floats, sign: Floats) -> _Tail:
+        means, rates, heights = self._by_quantity
+        z = x[:, :, None] - sign[:, :, None] * means
+        z *= rates
+        cdf = special.ndtr(z) @ self.weights
+        pdf = z * z
+        pdf *= -0.5
+        np.exp(pdf, out=pdf)
+        slope = np.vecdot(pdf, heights)
+        pdf *= z
+        return _Tail(cdf, slope / SQRT_2PI, np.vecdot(pdf, heights * rates) / -SQRT_2PI)
+
+    def _bracket(self, p: Floats, sign: Floats) -> tuple[Floats, Floats]:
         """Return bounds of the quantiles: the lowest and the highest of the nodes."""
         reach = special.ndtri(p)[:, :, None] * self.sds.T + sign[:, :, None] * self._deviations.T
         first, last = reach.min(axis=2), reach.max(axis=2)
         slack = 1e-12 * (np.abs(first) + np.abs(last)) + TINY
-        return np.maximum(low, first - slack), np.minimum(high, last + slack)
+        return first - slack, last + slack
 
+    @cached_property
     def _typical(self) -> tuple[Floats, Floats]:
-        """Return mean and sd of the node in the middle of the probability, which no heavy tail can move."""
+        """Mean and sd of the node in the middle of the probability, which no heavy tail can move."""
         total = self.weights.cumsum()
         node = min(int(total.searchsorted(0.5 * total[-1])), self.weights.size - 1)
         return self._deviations[node], np.maximum(self.sds[node], TINY)
 
-    def _robust_spread(self, centre: Floats, width: Floats) -> Floats:
-        deviation = np.minimum(np.hypot(self._deviations - centre, self.sds), 10 * width)
-        return np.asarray(np.sqrt(self.weights @ deviation**2))
-
     def mode(self) -> Floats:
         """Return the (q,) highest points of the densities."""
-        x = self._climbed(self._highest_candidate(), STEPS)
+        used = self._used(1.0)
+        x = used._climbed(used._highest_candidate(), STEPS)
         if self.finer is not None:
             finer = self.finer()
             shift = finer._offset - self._offset
-            x = finer._climbed(x - shift, 1) + shift
+            x = finer._used(1.0)._climbed(x - shift, 1) + shift
         return x + self._offset
 
     def _climbed(self, x: Floats, steps: int) -> Floats:
-        """Return x (q,) after steps of Newton's method towards the tops of the densities."""
-        width = self._typical()[1]
-        means = self._deviations.T
-        rate = 1 / np.maximum(self.sds.T, TINY)
-        first = self.weights * rate * rate
-        second = first * rate
+        """Return x (q,) after steps of Newton's method towards the tops of the log densities."""
+        width = self._typical[1]
+        means, rates, heights = self._by_quantity
+        first = heights * rates
+        second = first * rates
         for _ in range(steps):
-            z = (x[:, None] - means) * rate
+            z = (x[:, None] - means) * rates
             square = z * z
             pdf = np.exp(-0.5 * square)
-            slope, pull = -np.vecdot(pdf * z, first), np.vecdot(pdf, second)
-            curvature = np.vecdot(pdf * square, second) - pull
-            falling = curvature < 0
-            step = np.where(falling, -slope / np.where(falling, curvature, -1.0), slope / pull)
+            height, pull = np.maximum(np.vecdot(pdf, heights), TINY), np.vecdot(pdf, second)
+            slope = np.vecdot(pdf * z, first) / height
+            bend = (np.vecdot(pdf * square, second) - pull) / height - slope * slope
+            step = np.where(bend < 0, slope / np.where(bend < 0, bend, -1.0), -slope * height / pull)
             step = np.clip(step, -width, width)
             x = x + step
             if (np.abs(step) <= SQUARED * width + 1e-14 * np.abs(x)).all():
@@ -328,12 +373,14 @@ class NormalMixture:
 
     def _highest_candidate(self) -> Floats:
         """Return the (q,) highest of the means of nodes, next to which the peaks of a mixture are."""
-        used = self._used(1e-2)
-        node = np.unique(np.linspace(0, used.weights.size - 1, CANDIDATES).astype(int))
-        x, sds = used._deviations[node], np.maximum(used.sds.T, TINY)
-        z = (x[:, :, None] - used._deviations.T) / sds
-        height = np.vecdot(np.exp(-0.5 * z * z), used.weights / sds)
-        return np.asarray(np.take_along_axis(x, height.argmax(axis=0)[None, :], axis=0)[0])
+        means, rates, heights = self._by_quantity
+        node = np.unique(np.linspace(0, self.weights.size - 1, CANDIDATES).astype(int))
+        x = self._deviations[node]
+        z = (x[:, :, None] - means) * rates
+        z *= z
+        z *= -0.5
+        height = np.vecdot(np.exp(z, out=z), heights)
+        return np.asarray(x[height.argmax(axis=0), np.arange(self.size)])
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
         """Return (n, q) draws; the quantities of one draw share its node and are otherwise independent."""
@@ -341,11 +388,11 @@ class NormalMixture:
         return np.asarray(self.means[node] + self.sds[node] * rng.standard_normal((n, self.size)))
 
 
-def _halley(x: Floats, value: Floats, slope: Floats, curvature: Floats) -> Floats:
-    """Return the next point for a root of g = log(F / p), given g, F'/F and F''/F there."""
-    newton = value / slope
-    second = curvature - slope**2
-    return x - newton / (1 - np.clip(0.5 * newton * second / slope, -0.5, 0.5))
+def _halley(tail: _Tail, p: Floats) -> Floats:
+    """Return the step towards a root of g = log(F / p), to be subtracted."""
+    newton = np.log(tail.cdf / p) * tail.cdf / tail.slope
+    second = tail.curvature / tail.slope - tail.slope / tail.cdf
+    return np.asarray(newton / (1 - np.minimum(np.maximum(0.5 * newton * second, -0.5), 0.5)))
 
 
 def _middle(low: Floats, high: Floats, centre: Floats, width: Floats) -> Floats:
