@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.encoding import Variable
-from bayesmeta.errors import AnalysisError, printable, suggest
+from bayesmeta.errors import AnalysisError, printable
+from bayesmeta.plots.curve_plot import held_words
 from bayesmeta.plots.effect_axis import draw_effect_axis, to_reported
 from bayesmeta.plots.marks import LARGEST, SMALLEST
 from bayesmeta.plots.palette import INK, MUTED, OBSERVED, POSTERIOR, POSTERIOR_LIGHT, SMALL, TEXT
 from bayesmeta.plots.sentences import alarm_of, null_of
 from bayesmeta.plots.style import below, draw_alarm, plain_axes, size_of, styled
-from bayesmeta.plots.words import KIND_NAMES, clean, percent, shortened
+from bayesmeta.plots.words import KIND_NAMES, percent, shortened
 from bayesmeta.results.marginal import bounds, check_interval
+from bayesmeta.results.reference import check_moderator, held_values, is_categorical, variables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,9 +59,8 @@ def bubble(
     """
     check_interval(prob, kind)
     x = _values(fit, moderator)
-    margin = MARGIN * float(x.max() - x.min())
-    grid = np.linspace(x.min() - margin, x.max() + margin, POINTS)
-    held = held_values(fit, moderator)
+    grid = _grid(fit, moderator, x)
+    held = held_values(fit.design, moderator)
     rows = fit.design.rows({moderator: grid, **{name: [value] * POINTS for name, value in held.items()}})
     mean, new = (fit.posterior.at(rows, new_study=flag) for flag in (False, True))
     line = mean.quantile(np.array([0.5]))[0]
@@ -80,11 +80,8 @@ def bubble(
 
 
 def _values(fit: Fit, moderator: str) -> Floats:
-    columns = fit.design.formula.columns
-    if moderator not in columns:
-        hint = suggest(moderator, columns) or f"; its moderators are {', '.join(columns) or 'none'}"
-        raise AnalysisError(f"the fit has no moderator '{printable(moderator)}'{hint}")
-    if _is_categorical(fit, moderator):
+    check_moderator(fit.design, moderator)
+    if is_categorical(fit.design, moderator):
         raise AnalysisError(
             f"a bubble plot needs a moderator of numbers; '{printable(moderator)}' has levels; use "
             "bm.plots.forest with subgroups"
@@ -92,38 +89,17 @@ def _values(fit: Fit, moderator: str) -> Floats:
     return np.asarray(fit.design.learned[moderator], dtype=np.float64)
 
 
-def _is_categorical(fit: Fit, name: str) -> bool:
-    return any(variable.is_categorical for variable in _variables(fit, name))
-
-
-def _variables(fit: Fit, name: str) -> list[Variable]:
-    values = fit.design.learned[name]
-    return [
-        Variable(factor, values)
-        for term in fit.design.formula.terms
-        for factor in term
-        if factor.name == name
-    ]
+def _grid(fit: Fit, moderator: str, x: Floats) -> Floats:
+    """Return the points of the curve, a little beyond the studies where the formula is defined there."""
+    margin = MARGIN * float(x.max() - x.min())
+    low = x.min() - margin
+    bounded = any(one.factor.kind in {"log", "sqrt"} for one in variables(fit.design, moderator))
+    return np.linspace(x.min() if bounded and low <= 0 else low, x.max() + margin, POINTS)
 
 
 def numeric_moderators(fit: Fit) -> tuple[str, ...]:
     """Return the columns of numbers in the formula of a fit."""
-    return tuple(name for name in fit.design.formula.columns if not _is_categorical(fit, name))
-
-
-def held_values(fit: Fit, moderator: str) -> dict[str, Any]:
-    """Return where the other moderators are held: numbers at their means, categories at the reference."""
-    others = [name for name in fit.design.formula.columns if name != moderator]
-    return {name: _held(fit, name) for name in others}
-
-
-def _held(fit: Fit, name: str) -> Any:
-    categorical = [variable for variable in _variables(fit, name) if variable.is_categorical]
-    values = fit.design.learned[name]
-    if not categorical:
-        return float(np.mean(np.asarray(values, dtype=np.float64)))
-    level = categorical[0].levels[0]
-    return level if values.dtype.kind == "U" else float(level)
+    return tuple(name for name in fit.design.formula.columns if not is_categorical(fit.design, name))
 
 
 def _range(studies: Studies, bands: list[Floats]) -> tuple[float, float]:
@@ -167,11 +143,7 @@ def _bubbles(ax: Axes, studies: Studies, x: Floats, weights: Floats) -> None:
 
 def held_text(fit: Fit, moderator: str) -> str:
     """Return where the other moderators are held, in words; nothing if there are none."""
-    held = held_values(fit, moderator).items()
-    parts = [
-        f"{clean(name)} = {f'{one:.4g}' if isinstance(one, float) else clean(one)}" for name, one in held
-    ]
-    return f"at {', '.join(parts)}" if parts else ""
+    return held_words(held_values(fit.design, moderator))
 
 
 def _notes(ax: Axes, fit: Fit, moderator: str) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from bayesmeta.regression import Subgroups
     from bayesmeta.results.fit import Fit
 
 
@@ -19,7 +20,7 @@ def forest(
     fit: Fit,
     ax: Axes | None = None,
     *,
-    subgroups: Mapping[str, Fit] | None = None,
+    subgroups: Mapping[str, Fit] | Subgroups | None = None,
     prob: float = 0.95,
     kind: str = "eti",
 ) -> Axes:
@@ -36,8 +37,10 @@ def forest(
     ax : Axes, optional
         Where to draw. Its box holds the whole plot, text included; the Axes shrink to the part with the axis,
         whose x are effects on the reported scale.
-    subgroups : mapping of str to Fit, optional
-        Answers of groups of the same studies, by name: each becomes a block with an open diamond.
+    subgroups : Subgroups or mapping of str to Fit, optional
+        What `bayesmeta.subgroups` returned, or answers of groups of the same studies, by name: each becomes a
+        block with an open diamond. With a shared tau the diamonds are those of the regression; differences
+        between subgroups are told below.
     prob : float
         Level of the intervals.
     kind : {"eti", "hdi"}

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.transforms import Transform
 
-    from bayesmeta.plots.rows import Span
     from bayesmeta.plots.scale import Limits
+    from bayesmeta.plots.spans import Span
 
 SMALLEST, LARGEST = 8.0, 80.0
 """Areas of squares in square points."""

@@ -6,12 +6,13 @@ Numbers are on the reported scale: ratios are exponentiated.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, isfinite, nan
+from math import isfinite, nan
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
-from bayesmeta.errors import AnalysisError, printable
+from bayesmeta.errors import AnalysisError
 from bayesmeta.plots.arm_text import arm_cells, arm_columns
+from bayesmeta.plots.blocks import blocks_of, count_text
 from bayesmeta.plots.sentences import (
     alarm_of,
     answer_text,
@@ -21,8 +22,8 @@ from bayesmeta.plots.sentences import (
     null_of,
     priors_words,
     scale_note,
-    tau_text,
 )
+from bayesmeta.plots.spans import Span, reported, span_of
 from bayesmeta.plots.words import (
     capital,
     clean,
@@ -38,27 +39,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bayesmeta.plots.arm_text import Columns
+    from bayesmeta.plots.blocks import Answer
+    from bayesmeta.regression import Subgroups
     from bayesmeta.results.fit import Fit
-    from bayesmeta.results.tables import Row as Numbers
     from bayesmeta.studies import Studies
 
 type Kind = Literal["heading", "study", "subgroup", "pooled", "prediction", "answer"]
 
 MOST_STUDIES = 500
 NOT_ESTIMABLE = "not estimable"
-LARGEST_LOG = 700.0
-OTHERS = "Other studies"
-
-
-class Span(NamedTuple):
-    """An estimate with its interval, on the reported scale."""
-
-    centre: float
-    """Observed effect, or posterior median."""
-    lower: float
-    """Lower bound."""
-    upper: float
-    """Upper bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +153,11 @@ class Table:
 
 
 def forest_rows(
-    fit: Fit, *, subgroups: Mapping[str, Fit] | None = None, prob: float = 0.95, kind: str = "eti"
+    fit: Fit,
+    *,
+    subgroups: Mapping[str, Fit] | Subgroups | None = None,
+    prob: float = 0.95,
+    kind: str = "eti",
 ) -> Table:
     """Return the rows of the forest plot of a fit.
 
@@ -172,8 +165,9 @@ def forest_rows(
     ----------
     fit : Fit
         The answer from all studies.
-    subgroups : mapping of str to Fit, optional
-        Answers of groups of the same studies, by name; studies in none of them come last.
+    subgroups : Subgroups or mapping of str to Fit, optional
+        What `bayesmeta.subgroups` returned, or answers of groups of the same studies, by name; studies in
+        none of them come last.
     prob, kind : float, str
         Level and kind of the intervals, as in `bayesmeta.Fit.summary`.
 
@@ -189,34 +183,15 @@ def forest_rows(
             "bm.plots.funnel instead"
         )
     one_study = _StudyRows(fit, prob, kind)
-    blocks = _blocks(fit, subgroups or {})
+    blocks = blocks_of(fit, subgroups or {}, prob=prob, kind=kind)
     rows: list[Row] = []
-    for name, labels, own in blocks:
+    for name, labels, answer in blocks.blocks:
         rows += [Row("heading", capital(name))] if name else []
         members = [one_study.row(label, indent=bool(name)) for label in labels]
         rows += members
-        rows += [_subgroup_row(own, members, one_study)] if own is not None else []
+        rows += [_subgroup_row(answer, members)] if answer is not None else []
     rows += _pooled_rows(fit, rows, prob, kind)
-    return _table(fit, tuple(rows), one_study)
-
-
-def _blocks(fit: Fit, subgroups: Mapping[str, Fit]) -> list[tuple[str, Sequence[str], Fit | None]]:
-    """Return name, labels and fit of each block of studies."""
-    if not subgroups:
-        return [("", fit.studies.slab, None)]
-    left = dict.fromkeys(fit.studies.slab)
-    blocks: list[tuple[str, Sequence[str], Fit | None]] = []
-    for name, own in subgroups.items():
-        strange = [label for label in own.studies.slab if label not in left]
-        if strange:
-            raise AnalysisError(
-                f"subgroup '{printable(name)}' has the study '{printable(strange[0])}', which is not among "
-                "those of the fit or is in another subgroup; fit the subgroups on parts of the same studies"
-            )
-        for label in own.studies.slab:
-            del left[label]
-        blocks.append((name, own.studies.slab, own))
-    return [*blocks, *([(OTHERS, tuple(left), None)] if left else [])]
+    return _table(fit, tuple(rows), one_study, blocks.footer)
 
 
 class _StudyRows:
@@ -249,16 +224,14 @@ class _StudyRows:
         )
 
 
-def _subgroup_row(own: Fit, members: Sequence[Row], like: _StudyRows) -> Row:
-    prob, kind = like.prob, like.kind
-    summary = summary_rows(own.posterior, prob=prob, kind=kind)
+def _subgroup_row(answer: Answer, members: Sequence[Row]) -> Row:
     weights = [row.weight for row in members if row.weight is not None]
     return Row(
         "subgroup",
-        f"Subgroup, k = {_count(own)}",
+        f"Subgroup, k = {answer.k}",
         weight=sum(weights) if weights else None,
-        posterior=span_of(own.studies, summary["mu"]) if own.problem.is_pooled else None,
-        note=tau_text(summary["tau"]),
+        posterior=answer.mean,
+        note=answer.note,
         indent=True,
     )
 
@@ -270,7 +243,7 @@ def _pooled_rows(fit: Fit, above: Sequence[Row], prob: float, kind: str) -> list
     weights = [row.weight for row in above if row.kind == "study" and row.weight is not None]
     pooled = Row(
         "pooled",
-        f"All studies, k = {_count(fit)}",
+        f"All studies, k = {count_text(fit)}",
         weight=sum(weights) if weights else None,
         posterior=span_of(fit.studies, summary["mu"]),
     )
@@ -282,12 +255,7 @@ def _pooled_rows(fit: Fit, above: Sequence[Row], prob: float, kind: str) -> list
     return [pooled, new]
 
 
-def _count(fit: Fit) -> str:
-    k, all_studies = fit.problem.k, fit.studies.k
-    return str(k) if k == all_studies else f"{k} of {all_studies}"
-
-
-def _table(fit: Fit, rows: tuple[Row, ...], like: _StudyRows) -> Table:
+def _table(fit: Fit, rows: tuple[Row, ...], like: _StudyRows, said: tuple[str, ...]) -> Table:
     studies, prob, kind = fit.studies, like.prob, like.kind
     both = any(len(row.spans) == 2 for row in rows)
     pooled = next((row.posterior for row in rows if row.kind == "pooled"), None)
@@ -305,7 +273,7 @@ def _table(fit: Fit, rows: tuple[Row, ...], like: _StudyRows) -> Table:
         null=null_of(studies),
         reference=None if pooled is None else pooled.centre,
         favours=favours_of(studies),
-        footer=_footer(fit, prob, kind),
+        footer=(*said, *_footer(fit, prob, kind)),
         alarm=alarm_of(fit),
     )
 
@@ -317,18 +285,6 @@ def _footer(fit: Fit, prob: float, kind: str) -> tuple[str, ...]:
         f"Observed: estimate, {percent(prob)} confidence interval. Posterior: median, "
         f"{interval_name(prob, kind)}. Weight: posterior mean of the inverse-variance weight.",
     )
-
-
-def reported(studies: Studies, values: tuple[float, float, float] | Span) -> Span:
-    """Return an estimate and its bounds on the reported scale."""
-    if not studies.is_ratio:
-        return Span(*values)
-    return Span(*(exp(min(value, LARGEST_LOG)) for value in values))
-
-
-def span_of(studies: Studies, row: Numbers) -> Span:
-    """Return median and interval of a row of a summary on the reported scale."""
-    return reported(studies, (row["median"], row["lower"], row["upper"]))
 
 
 def spans_of(fit: Fit, name: str, *, prob: float, kind: str) -> Span:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bayesmeta.arrays import Floats
-    from bayesmeta.plots.rows import Span, Table
+    from bayesmeta.plots.rows import Table
+    from bayesmeta.plots.spans import Span
 
 REACH = 2.0
 """Typical half-widths beyond the outermost estimates at which intervals are clipped."""

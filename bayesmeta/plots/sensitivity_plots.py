@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bayesmeta.errors import AnalysisError, printable, suggest
 from bayesmeta.plots.arm_text import Columns
-from bayesmeta.plots.rows import Row, Table, decimals_of, reported, spans_of
+from bayesmeta.plots.rows import Row, Table, decimals_of, spans_of
 from bayesmeta.plots.sentences import (
     alarm_of,
     axis_name,
@@ -18,6 +18,7 @@ from bayesmeta.plots.sentences import (
     scale_note,
     tau_numbers,
 )
+from bayesmeta.plots.spans import reported
 from bayesmeta.plots.table_plot import draw_table
 from bayesmeta.plots.words import bounded, clean, interval_name, percent
 from bayesmeta.results.marginal import check_interval

@@ -39,14 +39,19 @@ FEW = frozenset({"prior-only", "few-studies"})
 class Group(NamedTuple):
     """One group of studies."""
 
-    k: int
-    """Number of its studies."""
+    slab: tuple[str, ...]
+    """Labels of its studies."""
     mean: Marginal | None
     """Mean effect; None where there is no posterior."""
     fit: Fit | None
     """Answer of the group alone, with a tau of its own; None where tau is shared, or there is none."""
     reason: str
     """Why there is no posterior, or what is doubtful about it; empty otherwise."""
+
+    @property
+    def k(self) -> int:
+        """Number of its studies."""
+        return len(self.slab)
 
 
 class DifferenceTest(NamedTuple):
@@ -249,19 +254,19 @@ def subgroups(
         regression = _regression(studies, by, kept, options)
         groups = {name: _level(part, regression, by, name) for name, part in parts.items()}
         tests = _shared_tests(studies, by)
-    absent = {name: Group(0, None, None, "no studies") for name in levels if name not in groups}
+    absent = {name: Group((), None, None, "no studies") for name in levels if name not in groups}
     return Subgroups(by, tau, {**groups, **absent}, regression, tests)
 
 
 def _alone(part: Studies, model: Model, options: Mapping[str, Any]) -> Group:
     if model.likelihood == "normal" and not part.estimable.any():
-        return Group(part.k, None, None, "no study of the group has an estimate")
+        return Group(part.slab, None, None, "no study of the group has an estimate")
     try:
         fit = make_fit(part, model, **options)
     except ImproperPosteriorError as error:
-        return Group(part.k, None, None, str(error))
+        return Group(part.slab, None, None, str(error))
     doubts = [text for name, text in fit.warnings if name in FEW]
-    return Group(part.k, fit.marginal("mu"), fit, "; ".join(doubts))
+    return Group(part.slab, fit.marginal("mu"), fit, "; ".join(doubts))
 
 
 def _regression(studies: Studies, by: str, model: Model, options: Mapping[str, Any]) -> Fit:
@@ -278,8 +283,8 @@ def _regression(studies: Studies, by: str, model: Model, options: Mapping[str, A
 def _level(part: Studies, regression: Fit, by: str, name: str) -> Group:
     coefficient = f"{by}[{name}]"
     if coefficient not in regression.problem.coefficients:
-        return Group(part.k, None, None, "no study of the group has an estimate")
-    return Group(part.k, regression.marginal(coefficient), None, "")
+        return Group(part.slab, None, None, "no study of the group has an estimate")
+    return Group(part.slab, regression.marginal(coefficient), None, "")
 
 
 def _separate_tests(parts: Mapping[str, Studies]) -> dict[str, DifferenceTest]:
