@@ -14,6 +14,7 @@ from scipy import special, stats
 
 import bayesmeta as bm
 from bayesmeta.engines.nuts.plan import plan
+from bayesmeta.engines.nuts.shapes import ScaleShape
 from bayesmeta.errors import ModelError
 
 STEP = 1e-5
@@ -36,6 +37,16 @@ TAU_PRIORS = (
     "DuMouchel()",
     "UniformShrinkage()",
     "UniformI2()",
+    "LogStudentT(nu=5, mu=-1, sigma=0.6)",
+    "Truncated(HalfNormal(0.5), upper=1.2)",
+    "Truncated(HalfCauchy(0.5), lower=0.1, upper=2)",
+    "Truncated(LogNormal(-1, 0.7), upper=2)",
+    "Truncated(Gamma(alpha=0.5, beta=3), lower=0.05, upper=2)",
+    "Truncated(Gamma(alpha=2, beta=3), lower=0.05)",
+    "Truncated(LogStudentT(nu=5, mu=-1, sigma=0.6), lower=0.05, upper=3)",
+    "Truncated(Normal(0.3, 0.2), lower=0)",
+    "Truncated(StudentT(nu=3, mu=0.3, sigma=0.2), lower=0.05, upper=1)",
+    "Truncated(Laplace(0.3, 0.2), lower=0.1)",
 )
 TAU2_PRIORS = tuple(
     text for text in TAU_PRIORS if text[:-2] not in {"DuMouchel", "UniformShrinkage", "UniformI2"}
@@ -47,6 +58,11 @@ COEFFICIENT_PRIORS = (
     "Cauchy(-0.3, 0.5)",
     "Laplace(0.2, 0.4)",
     "Uniform(-1, 2)",
+    "Truncated(Normal(0.2, 0.7), lower=-1, upper=1.5)",
+    "Truncated(StudentT(nu=3, mu=0.1, sigma=0.5), lower=-0.8)",
+    "Truncated(Cauchy(-0.3, 0.5), upper=0.9)",
+    "Mixture([0.7, 0.3], [Normal(0.2, 0.7), Normal(-0.5, 2)])",
+    "Mixture([0.2, 0.5, 0.3], [Normal(0.2, 0.7), Normal(-0.5, 2), Normal(1, 0.1)])",
 )
 
 
@@ -188,7 +204,7 @@ def test_the_data_of_the_model_do_not_depend_on_units(eight, posed, unit):
     scaled = bm.Studies.from_effects(eight.yi * power, vi=eight.vi * power**2)
     plain = plan(posed(eight, mu="Flat()", tau="HalfCauchy(0.5)"))
     rescaled = plan(posed(scaled, mu="Flat()", tau=f"HalfCauchy({0.5 * power!r})"))
-    unit_at = 21  # after the prior of tau and three numbers of the coordinates
+    unit_at = len(ScaleShape._fields) + 3  # after the prior of tau and three numbers of the coordinates
     assert rescaled.numbers[unit_at] == plain.numbers[unit_at] * power
     numbers = [np.delete(ready.numbers, unit_at) for ready in (rescaled, plain)]
     assert numbers[0] == pytest.approx(numbers[1], rel=1e-12)

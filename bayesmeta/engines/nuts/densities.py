@@ -14,7 +14,17 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayesmeta.engines.nuts.shapes import BOUNDED, FIXED, HEAVY, LOG, LocationShape, ScaleShape
+from bayesmeta.engines.nuts.shapes import (
+    BOUNDED,
+    FIXED,
+    HEAVY,
+    LOG,
+    MORE,
+    ROW,
+    SINGLES,
+    LocationShape,
+    ScaleShape,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +35,7 @@ SMALLEST = 1e-300
 PULL = ("precision", "offset", "information")
 
 
-HEAD = len(ScaleShape._fields) + len(PULL) + 1 + len(LocationShape._fields)
+HEAD = len(ScaleShape._fields) + len(PULL) + 1 + ROW
 """Numbers before those of the coefficients."""
 
 
@@ -96,24 +106,29 @@ def build(key: Mapping[str, Any], numbers: Floats) -> pm.Model:
 
 def _parted(numbers: Any, width: int, *, counts: bool) -> _Data:
     """Return the parts of the vector of numbers."""
-    rows = len(LocationShape._fields) + 3 + width
+    rows = ROW + 3 + width
     end = HEAD + rows * width
     scale, pull = len(ScaleShape._fields), len(ScaleShape._fields) + len(PULL)
     by_coefficient = numbers[HEAD:end].reshape((rows, width))
-    priors = len(LocationShape._fields)
     return _Data(
         scale=ScaleShape(*(numbers[i] for i in range(scale))),
         pull=numbers[scale:pull],
         unit=numbers[pull],
-        baseline=LocationShape(*(numbers[pull + 1 + i] for i in range(priors))),
-        priors=LocationShape(*(by_coefficient[i] for i in range(priors))),
-        centre=by_coefficient[priors],
-        active=by_coefficient[priors + 1],
-        pooled=by_coefficient[priors + 2],
-        spread=by_coefficient[priors + 3 :],
+        baseline=_location_shape(numbers[pull + 1 : pull + 1 + ROW]),
+        priors=_location_shape(by_coefficient[:ROW]),
+        centre=by_coefficient[ROW],
+        active=by_coefficient[ROW + 1],
+        pooled=by_coefficient[ROW + 2],
+        spread=by_coefficient[ROW + 3 :],
         studies=numbers[end:].reshape((-1, width + (8 if counts else 3))),
         width=width,
     )
+
+
+def _location_shape(rows: Any) -> LocationShape:
+    """Return a prior from its numbers, rows of them for several coefficients."""
+    more = [rows[SINGLES + j * MORE : SINGLES + (j + 1) * MORE] for j in range(3)]
+    return LocationShape(*(rows[i] for i in range(SINGLES)), *more)
 
 
 def _coefficients(g: Any, tau: Any, data: _Data) -> Any:
@@ -130,12 +145,24 @@ def _coefficients(g: Any, tau: Any, data: _Data) -> Any:
 
 def _location(h: Any, prior: LocationShape) -> tuple[Any, Any]:
     """Return coefficients at the variables h, and the log densities of h."""
-    bounded = pt.gt(prior.half, 0.0)
+    bounded, open_ended = pt.gt(prior.half, 0.0), pt.neq(prior.side, 0.0)
     u = (h - prior.middle) / pt.switch(bounded, prior.half, 1.0)
     b = pt.switch(bounded, prior.middle + prior.half * pt.tanh(u), h)
+    t = pt.switch(open_ended, prior.side * (h - prior.edge) / prior.scale, 0.0)
+    b = pt.switch(open_ended, prior.edge + prior.side * prior.scale * pt.softplus(t), b)
     z = (b - prior.location) / prior.scale
     density = -0.5 * prior.square * z * z - prior.tail * pt.log1p(z * z / prior.nu) - prior.sharp * pt.abs(z)
-    return b, density + pt.switch(bounded, _log_slope_of_tanh(u), 0.0)
+    density = pt.logsumexp(pt.concatenate([density[None], _others(b, prior)]), axis=0)
+    return b, density + pt.switch(bounded, _log_slope_of_tanh(u), 0.0) - pt.switch(
+        open_ended, pt.softplus(-t), 0.0
+    )
+
+
+def _others(b: Any, prior: LocationShape) -> Any:
+    """Return the log densities of the other components of mixtures, a row for each."""
+    parts: Any = (prior.weights, prior.locations, prior.scales)
+    weights, locations, scales = (part[(..., *[None] * (b.ndim + 1 - part.ndim))] for part in parts)
+    return weights - 0.5 * ((b - locations) / scales) ** 2
 
 
 def _log_slope_of_tanh(u: Any) -> Any:
@@ -154,9 +181,9 @@ def _tau(z: Any, s: ScaleShape) -> Any:
     u = s.offset + s.step * z
     between = s.middle + s.half * pt.tanh(u)
     signed = pt.switch(bounded, between, s.step * pt.switch(heavy, pt.sinh(pt.switch(heavy, z, 0.0)), z))
-    w = pt.switch(logarithmic, s.step * pt.exp(pt.switch(logarithmic, z, 0.0)), pt.abs(signed))
+    w = pt.switch(logarithmic, s.middle + s.step * pt.exp(pt.switch(logarithmic, z, 0.0)), pt.abs(signed))
     w = pt.maximum(w, SMALLEST)
-    density = _log_density(pt.maximum(s.rate * w**s.power, SMALLEST), s)
+    density = _log_density(s.rate * (w**s.power - s.center), s)
     density += (
         s.lift * z + pt.switch(heavy, _log_cosh(z), 0.0) + pt.switch(bounded, _log_slope_of_tanh(u), 0.0)
     )
@@ -170,10 +197,13 @@ def _log_density(x: Any, s: ScaleShape) -> Any:
 
     Where neither logarithm nor reciprocal counts they are taken of x + 1, so that their slopes stay finite.
     """
-    away = x + pt.eq(s.inverse + s.log_square, 0.0)
-    polynomial = -0.5 * s.square * x * x - s.sharp * x - s.stretched * x**s.shape
-    heavy = -s.tail * pt.log1p(x * x / s.nu) - s.heavy * pt.log1p(x)
-    return polynomial + heavy - s.inverse / away - 0.5 * s.log_square * pt.log(away) ** 2
+    above = pt.maximum(x, SMALLEST)
+    away = above + pt.eq(s.inverse + s.log_square + s.log_tail + pt.abs(s.log_power), 0.0)
+    log_x = pt.log(away)
+    polynomial = -0.5 * s.square * x * x - s.sharp * pt.abs(x) - s.stretched * above**s.shape
+    heavy = -s.tail * pt.log1p(x * x / s.nu) - s.heavy * pt.log1p(above)
+    logarithms = -0.5 * s.log_square * log_x**2 - s.log_tail * pt.log1p(log_x**2 / s.log_nu)
+    return polynomial + heavy + logarithms + s.log_power * log_x - s.inverse / away
 
 
 def _effects(b: Any, tau: Any, data: _Data) -> None:

@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bayesmeta.engines.nuts.coordinates import approximate_effects, coordinates, likely_tau, unit_of
-from bayesmeta.engines.nuts.shapes import location_shape, scale_shape
+from bayesmeta.engines.nuts.shapes import LocationShape, location_shape, scale_shape
 from bayesmeta.errors import ModelError
-from bayesmeta.priors import Normal
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
     from bayesmeta.engines.nuts.coordinates import Coordinates
-    from bayesmeta.engines.nuts.shapes import LocationShape, ScaleShape
+    from bayesmeta.engines.nuts.shapes import ScaleShape
+    from bayesmeta.priors import Prior
     from bayesmeta.problem import Problem
 
 
+IDLE = LocationShape(0.0, 1.0, square=1.0)
+"""Standard normal prior, of padding."""
 WIDTHS = (6, 12, 24, 48, 96)
 """Numbers of coefficients for which models are compiled."""
 
@@ -114,7 +116,7 @@ def plan(problem: Problem) -> Plan:
     y, v = approximate_effects(problem)
     unit = unit_of(y, v)
     tau = likely_tau(y, v, problem.priors.tau_density) / unit
-    coefficients = tuple(location_shape(prior.rescaled(unit)) for prior in problem.priors.beta)
+    coefficients = tuple(_location_shape(prior, unit) for prior in problem.priors.beta)
     at = coordinates(problem, coefficients, unit, tau)
     shape = _tau_shape(problem, unit, tau)
     baselines = None if problem.model.likelihood == "normal" else _baselines(problem)
@@ -128,6 +130,17 @@ def plan(problem: Problem) -> Plan:
         coefficients=coefficients,
         baselines=baselines,
     )
+
+
+def _location_shape(prior: Prior, unit: float, *, of: str = "of a coefficient") -> LocationShape:
+    """Return the prior of a coefficient as numbers, in units of `unit`."""
+    shape = location_shape(prior.rescaled(unit))
+    if shape is None:
+        raise ModelError(
+            f"engine 'nuts' cannot run {prior} as the prior {of}; use a family such as Normal or StudentT, "
+            "or a mixture of normal ones"
+        )
+    return shape
 
 
 def _tau_shape(problem: Problem, unit: float, tau: float) -> ScaleShape:
@@ -145,7 +158,7 @@ def _tau_shape(problem: Problem, unit: float, tau: float) -> ScaleShape:
 
 def _baselines(problem: Problem) -> Baselines:
     c, d = problem.studies.arms["ci"] + 0.5, problem.studies.arms["di"] + 0.5
-    prior = location_shape(problem.model.baseline)  # type: ignore[arg-type]
+    prior = _location_shape(problem.model.baseline, 1.0, of="of the baselines")  # type: ignore[arg-type]
     centre = np.array([prior.variable(float(odds)) for odds in np.log(c / d)])
     return Baselines(prior, centre, np.sqrt(1 / c + 1 / d))
 
@@ -162,10 +175,10 @@ def _numbers(
 
     A compiled model takes a second longer for every array of data, so that there is one.
     """
-    baseline = location_shape(Normal(0, 1)) if baselines is None else baselines.prior
+    baseline = IDLE if baselines is None else baselines.prior
     by_study = np.column_stack([*_observed(problem, at.unit, baselines), at.v, at.residual])
     X = np.pad(problem.X_prior, ((0, 0), (0, width - problem.p)))
-    parts = [tau, at.pull, [at.unit], baseline, _by_coefficient(at, coefficients, width).ravel()]
+    parts = [tau, at.pull, [at.unit], baseline.numbers, _by_coefficient(at, coefficients, width).ravel()]
     return np.concatenate([*map(np.asarray, parts), np.column_stack([by_study, X]).ravel()])
 
 
@@ -174,7 +187,7 @@ def _by_coefficient(at: Coordinates, coefficients: tuple[LocationShape, ...], wi
     p, extra = len(coefficients), width - len(coefficients)
     spread = np.eye(width)
     spread[:p, :p] = at.spread
-    priors = np.array([*coefficients, *[location_shape(Normal(0, 1))] * extra]).T
+    priors = np.array([shape.numbers for shape in (*coefficients, *[IDLE] * extra)]).T
     active = np.repeat([1.0, 0.0], [p, extra])
     pooled = active if at.pooled else np.zeros(width)
     return np.vstack([priors, np.pad(at.centre, (0, extra)), active, pooled, spread])
