@@ -310,7 +310,7 @@ def _box(task: Task, axes: _Axes) -> _Box:
         rule = weight_rule(task, n, box.reaches)
         t, u = _linear(axes.mu, box.mu, points), _linear(axes.tau, box.tau, points)
         mu, tau = _places(axes, *(part.ravel() for part in np.meshgrid(t, u, indexing="ij")))
-        log_f, beyond = _log_joint(task, mu, tau, rule, _beyond(rule, free))
+        log_f, beyond = _log_joint(task, mu, tau, rule, _beyond(task, rule, free))
         log_f = log_f.reshape(t.size, u.size)
         log_f += _stretch(axes.mu, t)[:, None] + _stretch(axes.tau, u)
         f = np.exp(log_f - log_f.max())
@@ -320,9 +320,10 @@ def _box(task: Task, axes: _Axes) -> _Box:
     return box
 
 
-def _beyond(rule: WeightRule, free: int) -> Floats:
-    """Return whether each ratio of weights is beyond each reach, (n, free * reaches)."""
-    ratios = -np.log(rule.omega[:, 1:] / rule.omega[:, :-1])[:, :free]
+def _beyond(task: Task, rule: WeightRule, free: int) -> Floats:
+    """Return whether each ratio of weights (or each weight) is beyond each reach, (n, free * reaches)."""
+    base = rule.omega[:, :-1] if task.weights.monotone else np.ones(1)
+    ratios = -np.log(rule.omega[:, 1:] / base)[:, :free]
     return (ratios[:, :, None] > REACHES).reshape(rule.log_mass.size, -1).astype(float)
 
 

@@ -184,7 +184,7 @@ class _Search(NamedTuple):
 
 
 def maximise(
-    y: Floats, v: Floats, weight: WeightFunction, starts: Floats, *, fixed: Bools, best_of: int = 3
+    y: Floats, v: Floats, weight: WeightFunction, starts: Floats, *, fixed: Bools, best_of: int = 4
 ) -> Maximum:
     """Return the highest of the maxima to which Newton's method climbs from the best of several starts.
 
@@ -199,7 +199,7 @@ def maximise(
     fixed : (2 + q,) bool array
         Parameters that keep their starting value.
     best_of : int
-        Number of starts, those of the highest likelihood, that are followed.
+        Number of starts that are followed: those of the highest likelihood with different parameters.
 
     Notes
     -----
@@ -217,11 +217,21 @@ def maximise(
     scaled = starts / scale
     if weight.positive:
         scaled[:, 2:] = np.log(scaled[:, 2:])
-    ranked = sorted(scaled, key=search.value, reverse=True)[:best_of]
-    climbed = [_climb(search, u) for u in ranked]
+    climbed = [_climb(search, u) for u in _chosen(search, scaled, best_of)]
     u, settled = max(climbed, key=lambda pair: search.value(pair[0]))
     parameters = search.parameters(u) * scale
     return Maximum(parameters, log_likelihood(y, v, weight, parameters), settled)
+
+
+def _chosen(search: _Search, starts: Floats, best_of: int) -> list[Floats]:
+    """Return the highest start of each set of parameters, and of those the best."""
+    highest: dict[tuple[float, ...], tuple[float, Floats]] = {}
+    for u in starts:
+        value, key = search.value(u), tuple(u[2:].tolist())
+        if key not in highest or value > highest[key][0]:
+            highest[key] = value, u
+    ranked = sorted(highest.values(), key=lambda pair: -pair[0])
+    return [u for _, u in ranked[:best_of]]
 
 
 def _climb(search: _Search, u: Floats) -> tuple[Floats, bool]:

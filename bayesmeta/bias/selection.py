@@ -245,7 +245,7 @@ def _starts(
     typical = float(np.median(v))
     spread = sqrt(plain[1] + typical)
     means = (plain[0], plain[0] / 2, 0.0, *(plain[0] + shift * spread for shift in (-4, -1, 1, 4)))
-    variances = (plain[1] / 2, plain[1] + typical)
+    variances = (plain[1] / 4, plain[1], plain[1] + typical)
     strengths = [given] if given is not None else _strengths(family)
     return np.array([[mu, tau2, *delta] for mu in means for tau2 in variances for delta in strengths])
 

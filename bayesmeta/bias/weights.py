@@ -37,6 +37,10 @@ LARGEST = 100.0
 """Bound of a weight relative to the first interval, and of the other parameters."""
 SMALLEST = 1e-5
 """Lower bound of the parameters of the beta family, and of its p-values, whose powers would diverge."""
+NEAR_ONE = -float(ndtri((1 - SMALLEST) / 2))
+"""z-score above 0 of a two-sided p-value of 1 - SMALLEST."""
+GRADED = (1e-4, 1e-3, 1e-2, 0.06, 0.3)
+"""z-scores between which powers of 1 - p, which vanishes at z = 0, are smooth."""
 SMALLEST_STEP = 1e-10
 LOG_2 = float(np.log(2))
 
@@ -109,9 +113,12 @@ class WeightFunction:
         """Return the z-scores at which the weight function is not smooth."""
         if self.family == "step":
             return self.cuts()
+        if self.family in {"beta", "power"} and self.alternative == "two-sided":
+            z = np.array([NEAR_ONE, *GRADED, -float(ndtri(SMALLEST / 2))])
+            return np.concatenate([-z, [0.0], z])
         if self.family == "beta":
             ends = float(ndtri(SMALLEST))
-            return np.array([ends, -ends]) if self.alternative != "two-sided" else self._folded(SMALLEST)
+            return np.array([ends, -ends])
         return np.array([0.0])
 
     def cuts(self) -> Floats:
@@ -122,10 +129,6 @@ class WeightFunction:
             return np.concatenate([-z, z])
         z = -ndtri(p)
         return np.asarray(z if self.alternative == "greater" else -z)
-
-    def _folded(self, p: float) -> Floats:
-        z = -ndtri(np.array([p / 2, (1 - p) / 2]))
-        return np.concatenate([-z, z])
 
     def _log_p(self, z: Floats) -> Floats:
         if self.alternative == "two-sided":

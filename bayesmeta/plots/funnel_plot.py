@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CONTOURS = (0.90, 0.95, 0.99)
 POINTS = 180
-HEIGHT, ROW = 4.4, 0.2
+HEIGHT, ROW = 4.4, 0.28
 """Inches of the figure, and of a row of its legend."""
 NAMES, ROWS = 6, 4
 """Names in the legend without additions, and rows for which there is room."""
