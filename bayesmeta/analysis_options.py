@@ -185,9 +185,13 @@ class Subgroup(Section):
 
 @dataclass(frozen=True, slots=True)
 class SensitivityOptions(Section):
-    """``[sensitivity]``: leave-one-out, and other priors of tau and of mu."""
+    """``[sensitivity]``: what else is varied: studies, priors, what it would take to change the answer."""
 
     leave_one_out: bool = False
+    atlas: bool = True
+    tipping_points: bool = False
+    decision: Probability = 0.95
+    small_study: bool = False
     tau_priors: Annotated[tuple[ScalePrior, ...], Rule(max_length=100)] = ()
     mu_priors: Annotated[tuple[LocationPrior, ...], Rule(max_length=100)] = ()
 

@@ -116,21 +116,24 @@ def _found(facts: Facts, figures: Mapping[str, Any]) -> tuple[Point, ...]:
 def _checked(facts: Facts, figures: Mapping[str, Any]) -> tuple[Point, ...]:
     left_out, priors = facts.document["leave_one_out"], facts.document["prior_sensitivity"]
     funnel = any(name.startswith("funnel") for name in figures)
+    more = facts.document.get("robustness") or {}
+    checked = _split(
+        ("influence by leaving studies out", bool(left_out)),
+        ("posterior predictive checks", bool(more.get("predictive_checks"))),
+        ("leave-one-out prediction", bool(facts.document.get("loo"))),
+    )
+    varied = _split(
+        ("table of alternatives", bool(priors)),
+        ("prior atlas", bool(more.get("atlas"))),
+        ("power-scaling", bool(more.get("informativeness"))),
+    )
+    if more.get("atlas"):
+        varied = varied[0], varied[1].replace("table of alternatives", "").strip(", ")
+    models = bool(more.get("small_study"))
+    examined = _split(("funnel plot", funnel), ("tests and models of selection", models))
     return (
-        Point(
-            12,
-            "Model checks",
-            "influence by leaving studies out" if left_out else "",
-            "",
-            "posterior predictive checks and LOO" + ("" if left_out else ", influential studies"),
-        ),
-        Point(
-            13,
-            "Prior sensitivity",
-            "table of alternatives" if priors else "",
-            "",
-            "power-scaling" if priors else "alternatives and power-scaling",
-        ),
+        Point(12, "Model checks", checked[0], "", checked[1]),
+        Point(13, "Prior sensitivity", varied[0], "", varied[1]),
         Point(
             14,
             "Other sensitivity",
@@ -138,20 +141,26 @@ def _checked(facts: Facts, figures: Mapping[str, Any]) -> tuple[Point, ...]:
             "",
             "" if left_out else "leave-one-out",
         ),
-        Point(
-            15,
-            "Small-study effects",
-            "funnel plot" if funnel else "",
-            "",
-            "tests and models of selection" if funnel else "funnel plot, tests and models of selection",
-        ),
+        Point(15, "Small-study effects", examined[0], "", examined[1]),
     )
+
+
+def _split(*parts: tuple[str, bool]) -> tuple[str, str]:
+    """Return what is there and what is missing, each as a list in words."""
+    there = ", ".join(text for text, have in parts if have)
+    return there, ", ".join(text for text, have in parts if not have)
 
 
 def _closing(facts: Facts) -> tuple[Point, ...]:
     command = "command" if facts.details.get("command") else ""
     return (
-        Point(16, "Decision rule or Bayes factor", "no decision is claimed"),
+        Point(
+            16,
+            "Decision rule or Bayes factor",
+            "Bayes factors with their prior odds; no decision is claimed"
+            if (facts.document.get("robustness") or {}).get("bayes_factors")
+            else "no decision is claimed",
+        ),
         Point(17, "Certainty of evidence", "", "a judgement such as GRADE"),
         Point(
             18, "Classical companion", "fixed effect and random effects, labelled", "", _no_classical(facts)

@@ -8,7 +8,7 @@ import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bayesmeta.report import checks, prose, robustness, tables
+from bayesmeta.report import checks, prose, robustness, robustness_tables, tables
 from bayesmeta.report.added import added
 from bayesmeta.report.checklist import checklist
 from bayesmeta.report.code import python_code
@@ -148,6 +148,10 @@ def _content(facts: Facts, figures: Figures) -> dict[str, Any]:
         "added": added(facts),
         "implied": _implied(facts),
         "evidence": prose.evidence(facts),
+        "atlas": robustness_tables.atlas_text(facts),
+        "small_warnings": (robustness.robustness(facts).get("small_study") or {}).get("warnings") or [],
+        "tipping": robustness_tables.tipping_text(facts),
+        "prediction": robustness_tables.prediction_text(facts),
         "average": robustness.average_text(facts),
         "not_robust": robustness.reasons_text(facts),
         "technique": prose.technique(facts, cite),
@@ -212,6 +216,10 @@ def _tables(facts: Facts) -> dict[str, tables.Table | None]:
         "other_priors": checks.prior_table(facts),
         "priors": checks.priors_table(facts),
         "informativeness": robustness.informativeness_table(facts),
+        "atlas": robustness_tables.atlas_table(facts),
+        "tipping": robustness_tables.tipping_table(facts),
+        "small_study": robustness_tables.small_study_table(facts),
+        "models": robustness_tables.comparison_of_models(facts),
         "predictive": robustness.predictive_table(facts),
         "bayes_factors": robustness.bayes_factor_table(facts),
         "diagnostics": checks.diagnostics_table(facts),

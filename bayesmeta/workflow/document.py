@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmeta.classical import classical, classical_suite
-from bayesmeta.errors import AnalysisError
+from bayesmeta.errors import AnalysisError, BayesmetaError
 from bayesmeta.loading import input_hashes
 from bayesmeta.regression import comparison_rows
 from bayesmeta.results.explained import explained
+from bayesmeta.results.loo import leave_one_out_density
 from bayesmeta.results.marginal import summarise
 from bayesmeta.results.posterior import all_names
 from bayesmeta.results.tables import EXPONENTIATED
@@ -78,6 +79,7 @@ def document(outcome: Outcome) -> Block:
         "benefit": benefit_block(fit, outcome.analysis.data.minimal_important_difference),
         "diagnostics": diagnostics_block(fit),
         "regressions": {name: writer.regression(one) for name, one in outcome.regressions.items()},
+        "loo": _prediction(outcome.main.best),
         "model_comparison": _comparison(outcome),
         "subgroups": {one.by: writer.subgroups(one) for one in outcome.subgroups},
         "leave_one_out": [writer.left_out(one) for one in outcome.left_out],
@@ -97,6 +99,17 @@ def _comparison(outcome: Outcome) -> Block:
         return {}
     checked = {"main": outcome.main, **outcome.regressions}
     return dict(comparison_rows({name: one.best for name, one in checked.items()}))
+
+
+def _prediction(fit: Fit) -> Block:
+    """Return the exact leave-one-out prediction of the main model; empty where there is none."""
+    try:
+        found = leave_one_out_density(fit.posterior)
+    except BayesmetaError:
+        return {}
+    pointwise = zip(fit.problem.studies.slab, found.pointwise.tolist(), strict=True)
+    rows = [{"slab": slab, "elpd": value} for slab, value in pointwise]
+    return {"elpd": found.elpd, "se": found.se, "p": found.p, "studies": rows}
 
 
 def _warnings(pairs: Iterable[tuple[str, str]]) -> list[Block]:

@@ -22,11 +22,14 @@ RATIO = ("median", "lower", "upper")
 
 
 def write_tables(outcome: Outcome, content: dict[str, Any], folder: Path) -> None:
-    """Write ``results.json``, ``summary.csv``, ``effects.csv`` and ``comparison.csv``."""
+    """Write ``results.json`` and the tables, among them ``atlas.csv`` where there is a prior atlas."""
     dump_json(content, folder / "results.json")
     write_csv(summary_table(content), folder / "summary.csv")
     write_csv(effects_table(content), folder / "effects.csv")
     write_csv(comparison_table(outcome), folder / "comparison.csv")
+    if outcome.robustness.atlas is not None:
+        rows: list[Row] = outcome.robustness.atlas.table().to_dict(orient="records")  # type: ignore[assignment]
+        write_csv(rows, folder / "atlas.csv")
 
 
 def summary_table(content: Mapping[str, Any]) -> list[Row]:

@@ -9,19 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bayesmeta.engines.exact import why_not
+from bayesmeta.bias import assess
+from bayesmeta.engines.components import why_not
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.priors import Fixed
 from bayesmeta.results.replication import predictive_checks
-from bayesmeta.sensitivity import bayes_factors, informativeness, model_average, with_priors_of
+from bayesmeta.sensitivity import (
+    bayes_factors,
+    informativeness,
+    model_average,
+    prior_sensitivity,
+    tipping_points,
+    with_priors_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from bayesmeta.analysis import Analysis
+    from bayesmeta.bias import Assessment
     from bayesmeta.results.fit import Fit
     from bayesmeta.results.replication import Check
-    from bayesmeta.sensitivity import BayesFactor, Informativeness, ModelAverage
+    from bayesmeta.sensitivity import BayesFactor, Informativeness, ModelAverage, PriorAtlas, TippingPoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,12 @@ class Robustness:
         With and without an effect, with and without heterogeneity.
     checks : tuple of Check
         Posterior predictive checks, by any engine.
+    atlas : PriorAtlas or None
+        The answer under a thousand other priors.
+    tipping : TippingPoints or None
+        What would change the decision.
+    small_study : Assessment or None
+        Small-study effects.
     reasons : mapping of str to str
         Why a part is not there, by its name.
     """
@@ -46,10 +61,13 @@ class Robustness:
     bayes_factors: tuple[BayesFactor, ...] = ()
     average: ModelAverage | None = None
     checks: tuple[Check, ...] = ()
+    atlas: PriorAtlas | None = None
+    tipping: TippingPoints | None = None
+    small_study: Assessment | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
-def robustness(analysis: Analysis, fit: Fit) -> Robustness:  # noqa: ARG001 - what is wanted of it
+def robustness(analysis: Analysis, fit: Fit) -> Robustness:
     """Return the robustness of an answer.
 
     Parameters
@@ -63,29 +81,39 @@ def robustness(analysis: Analysis, fit: Fit) -> Robustness:  # noqa: ARG001 - wh
     reason = why_not(fit.problem)
     if reason:
         reasons["all"] = f"much of the sensitivity rests on exact fits, and there is none for {reason}"
-    wanted = ANY_ENGINE if reason else ANY_ENGINE | PARTS
-    parts = {name: _attempted(name, part, fit, reasons) for name, part in wanted.items()}
-    return Robustness(**{name: one for name, one in parts.items() if one is not None}, reasons=reasons)
+    found = {name: _attempted(name, part, reasons) for name, part in _parts(analysis, fit, not reason)}
+    return Robustness(**{name: one for name, one in found.items() if one is not None}, reasons=reasons)
 
 
-def _attempted(name: str, part: Callable[[Fit], Any], fit: Fit, reasons: dict[str, str]) -> Any:
+def _attempted(name: str, part: Callable[[], Any], reasons: dict[str, str]) -> Any:
     """Return a part, or None with the reason noted."""
     try:
-        return part(fit)
+        return part()
     except BayesmetaError as error:
         reasons[name] = str(error)
         return None
 
 
-def _average(fit: Fit) -> ModelAverage | None:
-    if not fit.problem.is_pooled or isinstance(fit.problem.priors.tau_density, Fixed):
-        return None
-    return model_average(fit.problem.studies, with_priors_of(fit))
+def _parts(analysis: Analysis, fit: Fit, exact: bool) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield the parts that were asked for and that the model allows."""
+    wanted, important = analysis.sensitivity, analysis.data.minimal_important_difference
+    mixed = not isinstance(fit.problem.priors.tau_density, Fixed)
+    yield "checks", lambda: predictive_checks(fit)
+    if wanted.small_study:
+        yield "small_study", lambda: assess(fit, level=analysis.interval.prob)
+    if not exact:
+        return
+    yield "informativeness", lambda: informativeness(fit)
+    yield "bayes_factors", lambda: bayes_factors(fit)
+    if fit.problem.is_pooled and mixed:
+        yield "average", lambda: model_average(fit.problem.studies, with_priors_of(fit))
+    if wanted.atlas and mixed:
+        yield "atlas", lambda: _atlas(fit, important, analysis.interval.prob)
+    if wanted.tipping_points:
+        yield "tipping", lambda: tipping_points(fit, wanted.decision)
 
 
-ANY_ENGINE: dict[str, Callable[[Fit], Any]] = {"checks": predictive_checks}
-PARTS: dict[str, Callable[[Fit], Any]] = {
-    "informativeness": informativeness,
-    "bayes_factors": bayes_factors,
-    "average": _average,
-}
+def _atlas(fit: Fit, important: float | None, prob: float) -> PriorAtlas:
+    atlas = prior_sensitivity(fit.problem.studies, with_priors_of(fit), mid=important, prob=prob)
+    atlas.values("log_evidence")  # computed now, so that this step takes the time
+    return atlas

@@ -118,7 +118,7 @@ def test_the_terminal_shows_the_answer_and_says_the_rest_on_standard_error(call)
     lines = result.err.splitlines()
     assert lines[0].startswith("bayesmeta: warning: 3 studies: tau and the prediction interval rest mostly")
     assert lines[-2].startswith(
-        "bayesmeta: written to results/small: comparison.csv, effects.csv, manifest.json"
+        "bayesmeta: written to results/small: atlas.csv, comparison.csv, effects.csv, manifest.json"
     )
     assert lines[-1].startswith("bayesmeta: wall time ")
     assert "\x1b" not in result.out + result.err
