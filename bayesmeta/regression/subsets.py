@@ -104,6 +104,10 @@ def subsets_of(studies: Studies, terms: str | Sequence[str], model: Model) -> Su
             f"moderators are selected with the normal likelihood; got '{model.likelihood}'; compare a few "
             "models by bm.fit instead"
         )
+    if parse_formula(model.scale) != Formula(intercept=True):
+        raise ModelError(
+            f"moderators are selected with one tau for all studies; got scale '{model.scale}'; use scale='1'"
+        )
     always, choices = parse_formula(model.mods), _choices(terms)
     if not always.intercept:
         raise FormulaError(f"mods must have an intercept to select moderators; got '{model.mods}'")
@@ -177,6 +181,11 @@ def _places(problem: Problem, always: Formula, choices: tuple[Choice, ...]) -> t
 
 def _check_priors(problem: Problem) -> None:
     """Refuse priors under which the evidence of two subsets cannot be compared, or not integrated."""
+    if len(problem.priors.tau_density.parts) > 1:
+        raise PriorError(
+            f"the prior of tau must be no mixture to select moderators; got {problem.priors.tau}; for a "
+            "spike at 0 give the probability that tau is 0 as common"
+        )
     for name, prior, mean in zip(
         problem.design.names, problem.priors.beta, problem.design.is_mean, strict=True
     ):

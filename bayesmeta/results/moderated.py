@@ -127,6 +127,43 @@ class Moderated:
         values = curve_values(self.posterior, moderator, n=n, at=at, span=span)
         return self.predict(values, prob=prob, kind=kind)
 
+    def moderator_tests(
+        self, *, permutations: bool = False, prob: float = 0.95, kind: str = "eti"
+    ) -> pd.DataFrame:
+        """Return what the moderators explain: classical tests of them all, and R2 as a posterior.
+
+        Parameters
+        ----------
+        permutations : bool
+            Add the permutation p-value of QM to the row ``REML``: up to 5,000 refits.
+        prob, kind : float, str
+            As in `summary`, for R2.
+
+        Returns
+        -------
+        DataFrame
+            Rows ``fixed DL PM REML REML_HK`` and the engine; columns ``QM QM_df QM_p`` (F for REML_HK), ``QE
+            QE_df QE_p`` of what is left, ``tau2``, and ``R2 R2_lower R2_upper`` in percent. The classical R2
+            compares two estimates of tau2; the posterior one is the share of the variance of true effects.
+
+        Raises
+        ------
+        AnalysisError
+            If there are no moderators.
+        """
+        import pandas as pd
+
+        from bayesmeta.results.moderation import moderation_rows
+
+        classical = self.classical  # type: ignore[attr-defined]
+        rows = moderation_rows(self.posterior, classical, prob=prob, kind=kind)
+        if permutations:
+            from bayesmeta.classical import permutation_test
+
+            problem = self.posterior.problem
+            rows["REML"]["QM_permuted"] = permutation_test(problem.studies, problem.model.mods).QM_p
+        return pd.DataFrame.from_dict(rows, orient="index")
+
     def loo(self) -> pd.DataFrame:
         """Return how well each study is predicted from the others, exactly.
 

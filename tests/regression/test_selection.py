@@ -351,6 +351,17 @@ REFUSALS = [
         "inclusion must be a probability, one for each term, or 'BetaBinomial(1, 1)'; got 'uniform'",
     ),
     (
+        {"terms": "ablat", "model": bm.Model(**GOOD, scale="C(alloc)")},
+        ModelError,
+        "moderators are selected with one tau for all studies; got scale 'C(alloc)'; use scale='1'",
+    ),
+    (
+        {"terms": "ablat", "model": bm.Model(**GOOD | {"tau": "SpikeSlab(0.5, HalfNormal(0.5))"})},
+        PriorError,
+        "the prior of tau must be no mixture to select moderators; got SpikeSlab(0.5, HalfNormal(0.5)); "
+        "for a spike at 0 give the probability that tau is 0 as common",
+    ),
+    (
         {"terms": "ablat", "model": bm.Model(**GOOD), "common": 1.0},
         PriorError,
         "common must be a probability from 0 to less than 1; got 1.0",
