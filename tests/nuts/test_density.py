@@ -217,11 +217,65 @@ def test_a_prior_of_tau_without_such_a_form_is_refused(eight, posed):
     assert str(caught.value) == "engine 'nuts' cannot run Jeffreys() as the prior of tau; use engine='exact'"
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"tau": "SpikeSlab(0.5, HalfNormal(1))"},
+            "engine 'nuts' cannot run SpikeSlab(0.5, HalfNormal(1)) as the prior of tau; use engine='exact'",
+        ),
+        (
+            {"mu": "Mixture([0.5, 0.5], [Normal(0, 1), Cauchy(0, 1)])"},
+            "engine 'nuts' cannot run Mixture([0.5, 0.5], [Normal(0, 1), Cauchy(0, 1)]) as the prior of a "
+            "coefficient; use a family such as Normal or StudentT, or a mixture of normal ones",
+        ),
+        (
+            {"mu": bm.priors.Density(lambda x: np.exp(-x * x), (-np.inf, np.inf), "bell")},
+            "engine 'nuts' cannot run Density(bell) as the prior of a coefficient; use a family such as "
+            "Normal or StudentT, or a mixture of normal ones",
+        ),
+    ],
+)
+def test_composed_priors_without_such_a_form_are_refused(eight, posed, fields, message):
+    with pytest.raises(ModelError) as caught:
+        plan(posed(eight, **({"mu": "Normal(0, 1)", "tau": "HalfNormal(1)"} | fields)))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"tau": "SpikeSlab(0.5, HalfNormal(1))"},
+            "PyMC has no prior SpikeSlab(0.5, HalfNormal(1)) of tau; use a family such as HalfNormal",
+        ),
+        (
+            {"mu": bm.priors.Density(lambda x: np.exp(-x * x), (-np.inf, np.inf), "bell")},
+            "PyMC has no prior Density(bell) of a coefficient; use a family such as Normal",
+        ),
+    ],
+)
+def test_pymc_says_which_prior_it_has_not(eight, posed, fields, message):
+    from bayesmeta.engines.nuts.readable import to_pymc
+
+    with pytest.raises(ModelError) as caught:
+        to_pymc(posed(eight, **({"mu": "Normal(0, 1)", "tau": "HalfNormal(1)"} | fields)))
+    assert str(caught.value) == message
+
+
 PYMC_CASES = {
     "pooled, half-normal": ("normal", {"tau": "HalfNormal(0.5)"}),
     "pooled, prior of tau2": ("normal", {"tau2": "Gamma(alpha=2, beta=3)"}),
     "regression, bounded": ("normal", {"mods": "x + z", "beta": "Cauchy(0, 1)", "tau": "Uniform(0.1, 3)"}),
     "counts": ("binomial", {"tau": "HalfNormal(0.5)"}),
+    "truncated and mixed": (
+        "normal",
+        {
+            "mods": "x",
+            "beta": "Mixture([0.7, 0.3], [Normal(0.2, 0.7), Normal(-0.5, 2)])",
+            "tau": "Truncated(LogStudentT(nu=5, mu=-1, sigma=0.6), lower=0.05, upper=3)",
+        },
+    ),
 }
 PYMC_SLOW = {
     **{

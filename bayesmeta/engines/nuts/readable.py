@@ -22,10 +22,15 @@ from bayesmeta.priors import (
     HalfStudentT,
     InverseGamma,
     LogNormal,
+    LogStudentT,
     Lomax,
+    MixedPrior,
+    Mixture,
+    Truncated,
     Uniform,
     Weibull,
 )
+from bayesmeta.priors.location import LocationPrior
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -43,11 +48,16 @@ TAU_FAMILIES = (
     Uniform,
     Lomax,
     LogNormal,
+    LogStudentT,
     Gamma,
     InverseGamma,
     Weibull,
 )
 """Priors of tau or tau2 that PyMC has, or that one term makes."""
+
+
+COMPOSED = (Truncated, Mixture)
+"""Priors that are made of others."""
 
 
 def to_pymc(problem: Problem) -> pm.Model:
@@ -79,8 +89,11 @@ def to_pymc(problem: Problem) -> pm.Model:
     """
     import pymc as pm
 
-    if not isinstance(problem.priors.tau, TAU_FAMILIES):
+    if not _has(problem.priors.tau):
         raise ModelError(f"PyMC has no prior {problem.priors.tau} of tau; use a family such as HalfNormal")
+    odd = [prior for prior in problem.priors.beta if not _has(prior)]
+    if odd:
+        raise ModelError(f"PyMC has no prior {odd[0]} of a coefficient; use a family such as Normal")
     coords = {"study": list(problem.studies.slab), "coefficient": list(problem.coefficients)}
     with pm.Model(coords=coords) as model:
         mean = _mean(problem)
@@ -93,6 +106,15 @@ def to_pymc(problem: Problem) -> pm.Model:
     return model
 
 
+def _has(prior: Prior) -> bool:
+    """Return whether PyMC can say a prior, as a distribution or as one term of the density."""
+    if isinstance(prior, Truncated):
+        return _has(prior.prior)
+    if isinstance(prior, MixedPrior):
+        return all(_has(part) and not isinstance(part, Fixed) for _, part in prior.parts)
+    return isinstance(prior, (*TAU_FAMILIES, LocationPrior))
+
+
 def _mean(problem: Problem) -> Any:
     """Add the coefficients and return the (k,) mean effects of the studies."""
     import pymc as pm
@@ -102,7 +124,7 @@ def _mean(problem: Problem) -> Any:
     X = pm.Data("X", problem.X_prior, dims=("study", "coefficient"))
     plain = np.array_equal(problem.transform, np.eye(problem.p))
     families = {type(prior) for prior in problem.priors.beta}
-    if len(families) == 1:
+    if len(families) == 1 and not families & {*COMPOSED}:
         b = _distribution("beta" if plain else "beta_centred", problem.priors.beta, dims="coefficient")
     else:
         named = zip(problem.coefficients, problem.priors.beta, strict=True)
@@ -116,11 +138,50 @@ def _distribution(name: str, priors: Any, *, dims: str | None = None) -> Any:
     """Add a variable with priors of one family; with `dims` a vector."""
     import pymc as pm
 
+    if isinstance(priors[0], COMPOSED):
+        return _composed(name, priors[0])
     family = getattr(pm, type(priors[0]).__name__)
     parts = {part: np.array([getattr(prior, part) for prior in priors]) for part in asdict(priors[0])}
     if dims is None:
         return family(name, **{part: np.float64(values[0]) for part, values in parts.items()})
     return family(name, **parts, dims=dims)
+
+
+def _composed(name: str, prior: Prior) -> Any:
+    """Add a variable within the support of a prior whose density is one term."""
+    import pymc as pm
+
+    low, high = prior.support
+    bounds = [float(end) if np.isfinite(end) else None for end in (low, high)]
+    start = float(prior.quantile(np.array(0.5)))
+    if bounds == [None, None]:
+        value = pm.Flat(name, initval=start)
+    else:
+        interval = pm.distributions.transforms.Interval(*bounds)
+        value = pm.Flat(name, default_transform=interval, initval=start)
+    pm.Potential(f"{name}_prior", _log_density(prior, value))
+    return value
+
+
+def _log_density(prior: Prior, value: Any) -> Any:
+    """Return the log density of a prior at a variable within its support, up to a constant."""
+    import pymc as pm
+
+    match prior:
+        case Truncated(inner):
+            return _log_density(inner, value)
+        case MixedPrior():
+            terms = [np.log(weight) + _log_density(part, value) for weight, part in prior.parts]
+            return pm.math.logsumexp(pm.math.stack(terms))
+        case LogStudentT(nu, mu, sigma):
+            log_value = pm.math.log(value)
+            of_log = pm.StudentT.dist(nu=np.float64(nu), mu=np.float64(mu), sigma=np.float64(sigma))
+            return pm.logp(of_log, log_value) - log_value
+        case Lomax(alpha, scale):
+            constant = np.log(alpha / scale)
+            return constant - np.float64(alpha + 1) * pm.math.log1p(value / np.float64(scale))
+    parts = {part: np.float64(number) for part, number in asdict(prior).items()}
+    return pm.logp(getattr(pm, type(prior).__name__).dist(**parts), value)
 
 
 def _tau(problem: Problem) -> Any:
@@ -166,10 +227,9 @@ def _positive(name: str, prior: Prior) -> Any:
     """Add a positive variable with the given prior."""
     import pymc as pm
 
-    if isinstance(prior, Lomax):
+    if isinstance(prior, Lomax | LogStudentT):
         value = pm.HalfFlat(name)
-        density = -np.float64(prior.alpha + 1) * pm.math.log1p(value / np.float64(prior.scale))
-        pm.Potential(f"{name}_prior", density)
+        pm.Potential(f"{name}_prior", _log_density(prior, value))
         return value
     return pm.HalfFlat(name) if isinstance(prior, Flat) else _distribution(name, [prior])
 
