@@ -30,6 +30,10 @@ SLOW = 1e-6
 """Distance of an order from the bound within which a moment is out of reach."""
 
 
+SLOWEST = 0.2
+"""Exponent of a tail that falls by e^46 within 100 powers of 10."""
+
+
 def flat_coefficients(problem: Problem) -> int:
     """Return the number of coefficients with a flat prior."""
     return sum(isinstance(prior, Flat) for prior in problem.priors.beta)
@@ -51,6 +55,14 @@ def whole_moments(bound: float) -> int:
     reaches it in double precision; it counts as not existing.
     """
     return int(min(8, np.ceil(bound - SLOW) - 1)) if bound > 0 else -1
+
+
+def integrable_moments(bound: float) -> int:
+    """Return the highest whole order of a moment whose integral converges before tau overflows, at most 8.
+
+    The tail of the integrand of order r falls like ``tau^(r - bound)``; it must fall by e^46 before 1e150.
+    """
+    return whole_moments(bound - SLOWEST)
 
 
 def require_proper(problem: Problem) -> None:

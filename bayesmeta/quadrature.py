@@ -89,7 +89,8 @@ def interval_of_mass(log_f: Callable[[Floats], Floats], seeds: Floats) -> tuple[
     Parameters
     ----------
     log_f : callable
-        Log of the integrand at an array of points; minus infinity where it vanishes.
+        Log of the integrand at an array of points; minus infinity where it vanishes. Of several integrands
+        (rows), all are kept.
     seeds : (n,) array
         Points to start from, in increasing order, the ends of the search first and last. Between two of them
         the integrand may have any height, but no more than one feature.
@@ -105,35 +106,49 @@ def interval_of_mass(log_f: Callable[[Floats], Floats], seeds: Floats) -> tuple[
     of a concave function), or where the threshold is crossed, points are added, so that a peak of any
     narrowness is climbed. All that is above the threshold stays in, several modes and what lies between.
     """
-    x, values = seeds, _finite(log_f(seeds))
+    x, logs = seeds, np.atleast_2d(log_f(seeds))
     for _ in range(ZOOMS):
+        values = highest(logs)
         wanted = _unresolved(x, values)
         if not wanted.any():
             break
         added = (x[:-1, None] + np.diff(x)[:, None] * INSERTED)[wanted].ravel()
         x = np.concatenate([x, added])
-        values = np.concatenate([values, _finite(log_f(added))])
+        logs = np.concatenate([logs, np.atleast_2d(log_f(added))], axis=1)
         order = np.argsort(x, kind="stable")
-        x, values = x[order], values[order]
-    above = np.flatnonzero(_above_threshold(values))
+        x, logs = x[order], logs[:, order]
+    above = np.flatnonzero(highest(logs) > -DEPTH)
     return float(x[max(above[0] - 1, 0)]), float(x[min(above[-1] + 1, x.size - 1)])
 
 
-def _finite(values: Floats) -> Floats:
-    """Return the values with minus infinity and what cannot be evaluated far below everything."""
-    return np.where(np.isfinite(values), values, np.where(values == np.inf, np.inf, NOTHING))
+def highest(logs: Floats) -> Floats:
+    """Return the highest (n,) of logarithms (r, n), each row measured from its own peak.
+
+    Minus infinity and what cannot be evaluated are far below everything.
+
+    Raises
+    ------
+    NumericalError
+        If a row has no peak.
+    """
+    logs = np.where(np.isfinite(logs), logs, np.where(logs == np.inf, np.inf, NOTHING))
+    peaks = logs.max(axis=1, keepdims=True)
+    if not ((peaks > NOTHING) & (peaks < np.inf)).all():
+        raise NumericalError(
+            f"the posterior density could not be evaluated; its logarithm peaks at {peaks.max()}"
+        )
+    return np.asarray((logs - peaks).max(axis=0))
 
 
 def _unresolved(x: Floats, values: Floats) -> Bools:
     """Return the (n - 1,) gaps between points in which something may be hidden."""
-    peak = values.max()
-    above = _above_threshold(values)
+    above = values > -DEPTH
     gap = np.diff(x)
     reach = x[above][-1] - x[above][0]
     crossing = (above[1:] != above[:-1]) & (gap > max(COARSEST * reach, 1e-13 * np.abs(x).max()))
     higher = np.maximum(values[1:], values[:-1])
     room = _room(x, values)
-    hidden = (higher + room > peak - DEPTH) & (room > RESOLVED) & (gap > 1e-14 * np.abs(x).max())
+    hidden = (higher + room > -DEPTH) & (room > RESOLVED) & (gap > 1e-14 * np.abs(x).max())
     return np.asarray(crossing | hidden)
 
 
@@ -149,13 +164,6 @@ def _room(x: Floats, values: Floats) -> Floats:
     with np.errstate(over="ignore"):
         top = before * gap * ((slope - after) / bend)
     return np.where(peaked, np.maximum(top - np.maximum(slope * gap, 0.0), 0.0), 0.0)
-
-
-def _above_threshold(values: Floats) -> Bools:
-    peak = values.max()
-    if not NOTHING < peak < np.inf:
-        raise NumericalError(f"the posterior density could not be evaluated; its logarithm peaks at {peak}")
-    return np.asarray(values > peak - DEPTH)
 
 
 class PanelDensity(NamedTuple):

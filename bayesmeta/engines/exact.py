@@ -24,8 +24,8 @@ from bayesmeta.conditional import Conditional, given_tau, prepare
 from bayesmeta.errors import ModelError, NumericalError
 from bayesmeta.priors import Fixed, Flat, Normal
 from bayesmeta.priors.adaptive import Product
-from bayesmeta.properness import require_proper, tau_moments, whole_moments
-from bayesmeta.quadrature import DEPTH, ORDER, Panels, interval_of_mass, panels
+from bayesmeta.properness import integrable_moments, require_proper, tau_moments, whole_moments
+from bayesmeta.quadrature import DEPTH, ORDER, Panels, highest, interval_of_mass, panels
 from bayesmeta.results.heterogeneity import PointMass, Substitution, TauDensity
 from bayesmeta.results.nodes import Nodes
 
@@ -105,6 +105,8 @@ class _Integrand(NamedTuple):
     substitution: Substitution
     moments: int
     """Order of the highest moment of tau that exists."""
+    integrated: int
+    """Order of the highest moment that falls quickly enough to be integrated."""
     unbounded: bool
     """Whether the density of tau has no bound at 0."""
 
@@ -122,11 +124,16 @@ class _Integrand(NamedTuple):
         return known.log_marginal + log_prior + self.substitution.log_derivative(u)
 
     def log_reach(self, u: Floats) -> Floats:
-        """Return the log integrand of the highest moment in use, which is the last to vanish."""
+        """Return the log integrand and that of the highest moment in use, the last to vanish, (2, m).
+
+        Without moments the first alone, (1, m).
+        """
         tau = self.substitution.tau(u)
-        order = max(0, min(4, self.moments))
-        growth = 0.5 * order * np.log1p((tau / self.substitution.scale) ** 2)
-        return self.log_density(u, tau, self.conditional(tau)) + growth
+        log_f = self.log_density(u, tau, self.conditional(tau))
+        order = min(4, self.integrated)
+        if order <= 0:
+            return log_f[None]
+        return np.stack([log_f, log_f + 0.5 * order * np.log1p((tau / self.substitution.scale) ** 2)])
 
 
 def _integrand(problem: Problem) -> _Integrand:
@@ -134,7 +141,9 @@ def _integrand(problem: Problem) -> _Integrand:
     smallest = float(np.sqrt(problem.v.min()))
     scale = min(smallest, density.typical) if density.typical > 0 else smallest
     substitution = Substitution(scale, logarithmic=not density.regular)
-    return _Integrand(problem, substitution, whole_moments(tau_moments(problem)), _unbounded(density))
+    bound = tau_moments(problem)
+    orders = whole_moments(bound), integrable_moments(bound)
+    return _Integrand(problem, substitution, *orders, _unbounded(density))
 
 
 def _unbounded(prior: Prior) -> bool:
@@ -168,8 +177,8 @@ def _interval(integrand: _Integrand) -> tuple[float, float]:
 
 
 def _still_high(integrand: _Integrand, low: float, high: float) -> bool:
-    ends = integrand.log_reach(np.append(np.linspace(low, high, 200), high))
-    return bool(ends[-1] > ends.max() - DEPTH)
+    ends = highest(integrand.log_reach(np.append(np.linspace(low, high, 200), high)))
+    return bool(ends[-1] > -DEPTH)
 
 
 def _seeds(integrand: _Integrand) -> Floats:
@@ -354,6 +363,7 @@ def _on_nodes(
         moments=integrand.moments,
         finer=lambda: _density(twice()),
         unbounded=integrand.unbounded,
+        integrated=integrand.integrated,
     )
     nodes = _nodes(known, distribution, distribution.weights, peak + log(total))._replace(finer=twice)
     return nodes

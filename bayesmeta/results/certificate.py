@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 LIMIT = 1e-8
 """Relative difference of two answers above which neither stands."""
+TOO_SLOW = (
+    "moment {order:g} of {quantity} exists, but its tail falls too slowly to be integrated; use a prior of "
+    "tau with a lighter tail, such as HalfNormal or HalfCauchy"
+)
+"""What is said of a moment that exists and cannot be had."""
 EPSILON = float(np.finfo(float).eps)
 ROUNDING = 4e-16
 """Probability, or part of a size, that double precision does not resolve."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmeta.conditional import given_tau, prepare
 from bayesmeta.priors import Flat
-from bayesmeta.properness import tau_moments, whole_moments
+from bayesmeta.properness import integrable_moments, tau_moments, whole_moments
 from bayesmeta.results.draws import Draws
 from bayesmeta.results.heterogeneity import PointMass
 from bayesmeta.results.joint import exact_probability
@@ -63,16 +63,17 @@ class ExactPosterior:
         """The posterior on twice the panels, against which answers are checked; None where tau is known."""
         return None if self.nodes.finer is None else ExactPosterior(self.problem, self.nodes.finer())
 
-    @cached_property
-    def _of_tau(self) -> int:
-        """Moments of an effect whose spread grows with tau that exist, at most 3."""
-        return min(3, whole_moments(tau_moments(self.problem)))
+    def _orders(self, rows: Floats, new: Floats, k: int) -> tuple[Ints, Ints]:
+        """Return the moments, at most 3, that exist and that can be integrated.
 
-    def _moments(self, rows: Floats) -> Ints:
-        """Return the moments, at most 3, that exist of mean effects at rows (n, p) of a design matrix."""
-        flat = np.array([isinstance(prior, Flat) for prior in self.problem.priors.beta])
+        Of mean effects and effects in new studies at rows of a design matrix, and of k studies.
+        """
+        flat = np.array([isinstance(prior, Flat) for prior in self.problem.priors.beta], dtype=bool)
         unbounded = ((rows @ self.problem.transform != 0) & flat).any(axis=1)
-        return np.where(unbounded, self._of_tau, 3)
+        unbounded = np.concatenate([unbounded, np.ones(len(new), dtype=bool), np.zeros(k, dtype=bool)])
+        bound = tau_moments(self.problem)
+        exist, integrated = min(3, whole_moments(bound)), min(3, max(0, integrable_moments(bound)))
+        return np.where(unbounded, exist, 3), np.where(unbounded, integrated, 3)
 
     def _checked(self, part: Callable[[ExactPosterior], NormalMixture]) -> Callable[[], NormalMixture] | None:
         """Return how to get a mixture on twice the panels."""
@@ -91,16 +92,13 @@ class ExactPosterior:
         """
         problem, own = self.problem, np.eye(self.problem.p)
         new = ONE if problem.is_pooled else own[:0]
-        moments = [self._moments(own), np.full(len(new), self._of_tau), np.full(problem.k, 3)]
-        check = self._checked(lambda finer: finer._effects)
-        return self._mixture(own, new, problem.k, np.concatenate(moments), check)
+        return self._mixture(own, new, problem.k, self._checked(lambda finer: finer._effects))
 
     def _mixture(
         self,
         rows: Floats,
         new: Floats,
         k: int,
-        moments: int | Ints,
         check: Callable[[], NormalMixture] | None,
     ) -> NormalMixture:
         """Return mean effects at rows of a design matrix, effects in new studies, those of k studies."""
@@ -116,8 +114,11 @@ class ExactPosterior:
             spread *= pooling
             spread += tau2
             spread *= pooling
-        sds = np.sqrt(variance)
-        return NormalMixture(nodes.weights, offset + deviations, sds, moments, check, offset, deviations)
+        means, sds = offset + deviations, np.sqrt(variance)
+        moments, integrated = self._orders(rows, new, k)
+        return NormalMixture(
+            nodes.weights, means, sds, moments, check, offset, deviations, integrated=integrated
+        )
 
     def _together(self, first: int, size: int) -> NormalMixture | None:
         """Return the quantities from a place on as a part of all effects; None where there are too many."""
@@ -144,7 +145,7 @@ class ExactPosterior:
     @property
     def _theta(self) -> NormalMixture:
         none, check = np.empty((0, self.problem.p)), self._checked(lambda finer: finer._theta)
-        return self._mixture(none, none, self.problem.k, 3, check)
+        return self._mixture(none, none, self.problem.k, check)
 
     def of_tau(self, scale: Scale) -> Distribution:
         """Return the distribution of an increasing function of tau."""
@@ -161,10 +162,9 @@ class ExactPosterior:
         return self._at(rows, new_study=new_study)
 
     def _at(self, rows: Floats, *, new_study: bool) -> NormalMixture:
-        moments = self._of_tau if new_study else self._moments(rows)
         check = self._checked(lambda finer: finer._at(rows, new_study=new_study))
         mean, new = (rows[:0], rows) if new_study else (rows, rows[:0])
-        return self._mixture(mean, new, 0, moments, check)
+        return self._mixture(mean, new, 0, check)
 
     def shares(self) -> tuple[Floats, Floats]:
         """Return the (k,) mean weights in percent and the (k,) mean pooling."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bayesmeta.arrays import readonly
+from bayesmeta.errors import NumericalError
 from bayesmeta.quadrature import ORDER, TINY, PanelDensity, Panels, panel_density
-from bayesmeta.results.certificate import LIMIT, agree, beyond
+from bayesmeta.results.certificate import LIMIT, TOO_SLOW, agree, beyond
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +83,8 @@ class TauDensity:
         Returns the same on twice the panels, against which every answer is checked.
     unbounded : bool
         Whether the density of tau has no bound at 0.
+    integrated : float
+        Moments of an order up to this number can be integrated; those that exist beyond are refused.
     """
 
     substitution: Substitution
@@ -90,6 +93,7 @@ class TauDensity:
     moments: float = inf
     finer: Callable[[], TauDensity] | None = None
     unbounded: bool = False
+    integrated: float = inf
 
     size = 1
     lowest = 0.0
@@ -137,7 +141,7 @@ class TauDensity:
 
     @cached_property
     def _moments(self) -> tuple[float, float]:
-        return self.mean_and_sd(np.asarray, self.moments)
+        return self.mean_and_sd(np.asarray, min(self.moments, self.integrated))
 
     def mean_and_sd(self, g: Callable[[Floats], Floats], moments: float) -> tuple[float, float]:
         """Return mean and standard deviation of a function of tau of which so many moments exist."""
@@ -155,17 +159,29 @@ class TauDensity:
         settled = mean_settled and (moments < 2 or abs(spread - other) <= LIMIT * other)
         return (centre, other) if settled else finer.mean_and_sd(g, moments)
 
+    def has(self, order: float) -> bool:
+        """Return whether the moment of an order exists.
+
+        Raises
+        ------
+        NumericalError
+            If it does, but its tail falls too slowly to be integrated.
+        """
+        if self.integrated < order <= self.moments:
+            raise NumericalError(TOO_SLOW.format(order=order, quantity="tau"))
+        return order <= self.moments
+
     def mean(self) -> Floats:
         """Return the (1,) mean, NaN where it does not exist."""
-        return np.array([self._moments[0] if self.moments >= 1 else nan])
+        return np.array([self._moments[0] if self.has(1) else nan])
 
     def sd(self) -> Floats:
         """Return the (1,) standard deviation, NaN where it does not exist."""
-        return np.array([self._moments[1] if self.moments >= 2 else nan])
+        return np.array([self._moments[1] if self.has(2) else nan])
 
     def skewness(self) -> Floats:
         """Return the (1,) skewness, NaN where it does not exist."""
-        if self.moments < 3:
+        if not self.has(3):
             return np.array([nan])
         return np.array([central_moment(self, np.asarray, 3) / central_moment(self, np.asarray, 2) ** 1.5])
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import special
 
 from bayesmeta.errors import NumericalError
-from bayesmeta.results.certificate import agree, beyond
+from bayesmeta.results.certificate import TOO_SLOW, agree, beyond
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +72,8 @@ class NormalMixture:
         The means as a sum, for quantities so far from 0 that means have few digits for their differences.
     part : Part, optional
         Larger mixture of which this is a part.
+    integrated : int or (q,) array of int
+        Highest moment that can be integrated; those that exist beyond are refused.
     """
 
     weights: Floats
@@ -82,6 +84,7 @@ class NormalMixture:
     offset: Floats | None = None
     deviations: Floats | None = None
     part: Part | None = None
+    integrated: int | Ints = 3
 
     @property
     def size(self) -> int:
@@ -131,6 +134,7 @@ class NormalMixture:
             None if self.offset is None else self.offset[place],
             None if self.deviations is None else self.deviations[:, place],
             part,
+            self.integrated if isinstance(self.integrated, int) else self.integrated[place],
         )
 
     def mean(self) -> Floats:
@@ -147,6 +151,8 @@ class NormalMixture:
 
     def _where_exists(self, order: int, moment: str) -> Floats:
         exists = np.asarray(self.moments) >= order
+        if (exists & (np.asarray(self.integrated) < order)).any():
+            raise NumericalError(TOO_SLOW.format(order=order, quantity="an effect"))
         value = self._settled(moment) if exists.any() else np.zeros(self.size)
         return value if exists.all() else np.where(exists, value, nan)
 

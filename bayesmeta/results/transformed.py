@@ -88,24 +88,26 @@ class Transformed:
     def _moment(self, order: int, g: Callable[[Floats], Floats]) -> float:
         if isinstance(self.base, PointMass):
             return float(g(self.base.mean())[0])
-        exists = self.scale.order == 0 or self.base.moments >= order * self.scale.order
-        return self.base.expectation(g) if exists else nan
+        return self.base.expectation(g) if self.base.has(order * self.scale.order) else nan
 
     @cached_property
     def _mean_and_sd(self) -> tuple[float, float]:
         if isinstance(self.base, PointMass):
             return float(self.scale.forward(self.base.mean())[0]), 0.0
-        known = min(8.0, self.base.moments) / self.scale.order if self.scale.order else inf
-        mean, sd = self.base.mean_and_sd(self.scale.forward, known) if known >= 1 else (nan, nan)
-        return mean, sd if known >= 2 else nan
+        order = self.scale.order
+        known = min(self.base.moments, self.base.integrated) / order if order else inf
+        return self.base.mean_and_sd(self.scale.forward, known) if known >= 1 else (nan, nan)
 
     def mean(self) -> Floats:
         """Return the (1,) mean, NaN where it does not exist."""
-        return np.array([self._mean_and_sd[0]])
+        return np.array([self._mean_and_sd[0] if self._has(1) else nan])
 
     def sd(self) -> Floats:
         """Return the (1,) standard deviation, NaN where it does not exist."""
-        return np.array([self._mean_and_sd[1]])
+        return np.array([self._mean_and_sd[1] if self._has(2) else nan])
+
+    def _has(self, order: int) -> bool:
+        return isinstance(self.base, PointMass) or self.base.has(order * self.scale.order)
 
     def skewness(self) -> Floats:
         """Return the (1,) skewness, NaN where it does not exist."""
