@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from bayesmeta.errors import ModelError, PriorError, suggest
-from bayesmeta.formula import parse_formula
+from bayesmeta.formula import Formula, parse_formula
 from bayesmeta.priors import (
     Cauchy,
     Fixed,
@@ -32,14 +32,16 @@ type BetaPriors = Prior | tuple[tuple[str, Prior], ...] | None
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A hierarchical model of study effects: ``y_i ~ N(theta_i, v_i)``, ``theta ~ N(X beta, tau^2)``.
+    """A hierarchical model of study effects: ``y_i ~ N(theta_i, v_i)``, ``theta_i ~ N(x_i beta, tau_i^2)``.
 
     Attributes
     ----------
     mods : str
         Mean structure, the right-hand side of a formula over the moderators; ``"1"`` pools.
     scale : str
-        Heterogeneity structure; ``"1"``, one tau for all studies, is what this version has.
+        Heterogeneity structure, the right-hand side of a formula for log tau; ``"1"`` is one tau for all
+        studies. With an intercept, `tau` is the prior of tau at the means of the columns (of tau at 0 with
+        ``center=False``); ``"0 + C(group)"`` gives each group a tau with that prior.
     likelihood : {"normal", "binomial"}
         Of the effects yi, or of the arm counts on the log odds scale.
     effects : {"normal", "common"}
@@ -52,6 +54,9 @@ class Model:
         Prior of the other coefficients: one for all, or by coefficient name.
     tau, tau2 : Prior, str or None
         Prior of the between-study standard deviation, or instead of its square.
+    delta : Prior, str, mapping or None
+        Prior of the coefficients of `scale`, logarithms of ratios of taus: one for all, or by name. None is
+        Normal(0, 1) for columns of zeros and ones, Normal(0, 1 / sd of the column) for others.
     center : bool
         Put the prior of mu on the mean effect at the moderators' means (True), or on the intercept itself.
     baseline : Prior or str
@@ -81,11 +86,13 @@ class Model:
     beta: Prior | str | Mapping[str, Prior | str] | BetaPriors = None
     tau: Prior | str | None = None
     tau2: Prior | str | None = None
+    delta: Prior | str | Mapping[str, Prior | str] | BetaPriors = None
     center: bool = True
     baseline: Prior | str = field(default_factory=lambda: Normal(0, 5))
 
     def __post_init__(self) -> None:
         parse_formula(self.mods)
+        parse_formula(self.scale)
         _choice("likelihood", self.likelihood, LIKELIHOODS)
         _choice("effects", self.effects, EFFECTS)
         _not_yet(self)
@@ -93,13 +100,20 @@ class Model:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, as_prior(value))
-        object.__setattr__(self, "beta", _beta_priors(self.beta))
+        for name in ("beta", "delta"):
+            object.__setattr__(self, name, _named_priors(name, getattr(self, name)))
+        _check_scale_formula(self)
         _check_priors(self)
 
     @property
     def is_common(self) -> bool:
         """Whether tau is 0 by assumption."""
         return self.effects == "common"
+
+    @property
+    def has_one_tau(self) -> bool:
+        """Whether all studies have the same tau."""
+        return parse_formula(self.scale) == Formula(intercept=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as texts, lists and dicts that JSON and TOML can hold; defaults are left out.
@@ -141,8 +155,6 @@ def _choice(name: str, value: str, known: Iterable[str]) -> None:
 
 
 def _not_yet(model: Model) -> None:
-    if model.scale.strip() != "1":
-        raise ModelError(f"scale must be '1', one tau for all studies, in this version; got '{model.scale}'")
     if model.levels:
         raise ModelError(f"levels must be empty in this version; got {model.levels!r}")
     if not isinstance(model.center, bool):
@@ -155,13 +167,32 @@ def _not_yet(model: Model) -> None:
         )
 
 
-def _beta_priors(value: object) -> BetaPriors:
+def _check_scale_formula(model: Model) -> None:
+    if model.has_one_tau:
+        if model.delta is not None:
+            raise ModelError(
+                "delta is the prior of the coefficients of scale; give scale, such as 'C(group)', or leave "
+                "delta out"
+            )
+        return
+    if model.is_common:
+        raise ModelError(f"scale must be '1' with effects='common', where tau = 0; got '{model.scale}'")
+    if model.likelihood != "normal":
+        raise ModelError(
+            f"scale must be '1' with likelihood '{model.likelihood}'; got '{model.scale}'; "
+            "use likelihood='normal'"
+        )
+
+
+def _named_priors(field_name: str, value: object) -> BetaPriors:
     if value is None or isinstance(value, Prior):
         return value
     if isinstance(value, str):
         return as_prior(value)
     if not isinstance(value, Mapping | tuple):
-        raise PriorError(f"beta must be a prior, or a mapping of coefficient names to priors; got {value!r}")
+        raise PriorError(
+            f"{field_name} must be a prior, or a mapping of coefficient names to priors; got {value!r}"
+        )
     pairs: Any = value.items() if isinstance(value, Mapping) else value
     named = [(str(name), as_prior(prior)) for name, prior in pairs]
     return tuple(sorted(named, key=lambda pair: pair[0]))
@@ -169,7 +200,8 @@ def _beta_priors(value: object) -> BetaPriors:
 
 def _check_priors(model: Model) -> None:
     beta = model.beta if isinstance(model.beta, tuple) else (("beta", model.beta),)
-    for name, prior in (("mu", model.mu), *beta):
+    delta = model.delta if isinstance(model.delta, tuple) else (("delta", model.delta),)
+    for name, prior in (("mu", model.mu), *beta, *delta):
         _check_location(str(name), prior)
     for name, prior in (("tau", model.tau), ("tau2", model.tau2)):
         _check_scale(name, prior)  # type: ignore[arg-type]

@@ -17,12 +17,14 @@ import numpy as np
 from bayesmeta.arrays import readonly
 from bayesmeta.design import build_design
 from bayesmeta.effectsizes import find_measure
-from bayesmeta.errors import ModelError, PriorError, suggest
+from bayesmeta.errors import FormulaError, ModelError, PriorError, printable, suggest
+from bayesmeta.location_scale import pose_scale
 from bayesmeta.priors import AdaptivePrior, Fixed, Flat, HalfFlat, HalfNormal, Normal, as_prior, of_square
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
     from bayesmeta.design import Design
+    from bayesmeta.location_scale import ScaleStructure
     from bayesmeta.model import Model
     from bayesmeta.priors import Prior
     from bayesmeta.studies import Studies
@@ -73,12 +75,15 @@ class Problem:
         Design matrix of the moderators.
     priors : Priors
         Priors in force, defaults included.
+    scale : ScaleStructure or None
+        How tau differs between studies; None where one tau serves all.
     """
 
     studies: Studies
     model: Model
     design: Design
     priors: Priors
+    scale: ScaleStructure | None = None
 
     @property
     def k(self) -> int:
@@ -159,7 +164,19 @@ def pose(studies: Studies, model: Model) -> Problem:
     """
     usable = _taking_part(studies, model)
     design = build_design(model.mods, usable.columns, slab=usable.slab, k=usable.k)
-    return Problem(usable, model, design, priors_in_force(model, usable, design))
+    priors = priors_in_force(model, usable, design)
+    scale = pose_scale(model, usable, priors.tau)
+    if scale is not None:
+        _refuse_clashes(design, scale)
+    return Problem(usable, model, design, priors, scale)
+
+
+def _refuse_clashes(design: Design, scale: ScaleStructure) -> None:
+    clash = [name for name in scale.quantities if name in design.names]
+    if clash:
+        raise FormulaError(
+            f"'{printable(clash[0])}' would be both a coefficient and a quantity of scale; rename the column"
+        )
 
 
 def _taking_part(studies: Studies, model: Model) -> Studies:

@@ -93,6 +93,7 @@ def _draws(tree: xr.DataTree, problem: Problem) -> Draws:
         tau=values("tau"),
         theta=values("theta"),
         theta_new=values("theta_new"),
+        scale=values("scale"),
         baseline=values("baseline"),
         stats={str(name): np.asarray(statistics[name], dtype=np.float64) for name in statistics},
         settings=json.loads(tree.attrs["settings"]),

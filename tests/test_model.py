@@ -122,7 +122,10 @@ def test_with_mods_changes_nothing_else():
             "effects must be one of 'normal', 'common'; got 'commn'; did you mean 'common'?",
         ),
         ({"effects": "t"}, "effects must be one of 'normal', 'common'; got 't'"),
-        ({"scale": "x"}, "scale must be '1', one tau for all studies, in this version; got 'x'"),
+        (
+            {"scale": "x", "effects": "common"},
+            "scale must be '1' with effects='common', where tau = 0; got 'x'",
+        ),
         ({"levels": ("site",)}, "levels must be empty in this version; got ('site',)"),
         ({"center": "yes"}, "center must be True or False; got 'yes'"),
         ({"center": 1}, "center must be True or False; got 1"),

@@ -17,11 +17,12 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
 
-from bayesmeta.engines import exact
+from bayesmeta.engines import exact, grid
 from bayesmeta.errors import ModelError
 from bayesmeta.priors import Flat, Normal
 from bayesmeta.results.averaged import averaged
 from bayesmeta.results.exact import ExactPosterior
+from bayesmeta.results.location_scale import LocationScalePosterior
 
 if TYPE_CHECKING:
     from bayesmeta.priors import Prior
@@ -34,6 +35,8 @@ MOST = 256
 
 def why_not(problem: Problem) -> str:
     """Return why there is no exact posterior of the problem, or ``""`` if there is one."""
+    if problem.scale is not None:
+        return grid.why_not(problem)
     if problem.model.likelihood != "normal":
         return f"likelihood '{problem.model.likelihood}'"
     odd = [prior for prior in problem.priors.beta if not _is_gaussian(prior)]
@@ -63,6 +66,8 @@ def exact_posterior(problem: Problem) -> Posterior:
     reason = why_not(problem)
     if reason:
         raise ModelError(f"engine 'exact' cannot run {reason}; use engine='nuts'")
+    if problem.scale is not None:
+        return LocationScalePosterior(problem, grid.integrate(problem))
     if all(len(prior.parts) == 1 for prior in _priors(problem)):
         return ExactPosterior(problem, exact.integrate(problem))
     components = split(problem)

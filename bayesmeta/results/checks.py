@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 type Warnings = list[tuple[str, str]]
 
 FEW_STUDIES = 5
+FEW_PER_SCALE = 10
+"""Studies for each scale parameter below which they say little of it."""
 WIDE_PRIOR = 10.0
 """Ratio of the prior median of tau to the median standard error above which units are doubted."""
 VAGUE_SHAPE = 0.1
@@ -28,11 +30,34 @@ SMALLEST_SHOWN = 1e-15
 
 def warnings_of(fit: Fit) -> tuple[tuple[str, str], ...]:
     """Return every doubt about a fit, each once, as pairs of identifier and sentence."""
-    found = [*fit.studies.notes, *fit.design.notes, *_few(fit), *_sensitive(fit), *_wide_prior(fit)]
-    found += [*_scatter(fit), *_locations(fit), *_far_intercept(fit), *_moments(fit)]
+    found = [
+        *fit.studies.notes,
+        *fit.design.notes,
+        *_scale_notes(fit),
+        *_few(fit),
+        *_sensitive(fit),
+        *_wide_prior(fit),
+    ]
+    if fit.problem.scale is None:
+        found += [*_scatter(fit), *_locations(fit)]
+    found += [*_far_intercept(fit), *_moments(fit)]
     if fit.diagnostics is not None:
         found += fit.diagnostics.checks
     return tuple(dict.fromkeys((str(name), str(text)) for name, text in found))
+
+
+def _scale_notes(fit: Fit) -> Warnings:
+    """Doubt a scale structure that the studies are too few for."""
+    scale = fit.problem.scale
+    if scale is None:
+        return []
+    found = [(name, text) for name, text in scale.design.notes if name != "many-moderators"]
+    if fit.problem.k < FEW_PER_SCALE * scale.size:
+        text = (
+            f"{fit.problem.k} studies for {scale.size} scale parameters: ratios of taus rest mostly on their"
+        )
+        found.append(("few-studies-for-scale", f"{text} prior"))
+    return found
 
 
 def _few(fit: Fit) -> Warnings:

@@ -30,6 +30,9 @@ class Draws:
         Effects of the studies.
     theta_new : (chain, draw) array or None
         Effect in a new study; None with moderators.
+    scale : (chain, draw, n) array or None
+        Scale parameters of a location-scale model, taus first, then deltas; `tau` is that at the means of
+        the scale columns then.
     baseline : (chain, draw, k) array or None
         Group-2 log odds of the studies, for count likelihoods.
     stats : mapping of str to (chain, draw) array
@@ -48,12 +51,13 @@ class Draws:
     tau: Floats
     theta: Floats
     theta_new: Floats | None = None
+    scale: Floats | None = None
     baseline: Floats | None = None
     stats: Mapping[str, Floats] = field(default_factory=dict)
     settings: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("beta", "tau", "theta", "theta_new", "baseline"):
+        for name in ("beta", "tau", "theta", "theta_new", "scale", "baseline"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, readonly(value))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmeta.results.empirical import Empirical
+from bayesmeta.results.posterior import study_taus
 from bayesmeta.results.sampled import SampledPosterior
 
 if TYPE_CHECKING:
@@ -36,6 +37,6 @@ def explained(posterior: Posterior) -> Empirical:
     else:
         draws = posterior.draws(DRAWS, np.random.default_rng(0))
     fitted = np.var(draws.beta @ posterior.problem.X.T, axis=2, ddof=1)
-    total = fitted + draws.tau**2
+    total = fitted + (study_taus(draws, posterior.problem) ** 2).mean(axis=2)
     share = np.divide(100 * fitted, total, out=np.zeros_like(total), where=total > 0)
     return Empirical(share[:, :, None], lower=0.0, upper=100.0)

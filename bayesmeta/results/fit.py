@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from bayesmeta.model import Model
     from bayesmeta.problem import Priors, Problem
     from bayesmeta.results.diagnostics import Diagnostics
-    from bayesmeta.results.marginal import Marginal
-    from bayesmeta.results.posterior import Posterior
+    from bayesmeta.results.marginal import Distribution, Marginal
+    from bayesmeta.results.posterior import Posterior, ScalePosterior
     from bayesmeta.studies import Studies
 
 
@@ -202,7 +202,8 @@ class Fit(Moderated):
         Parameters
         ----------
         newdata : DataFrame, mapping or None
-            A column for each moderator; None where there are none.
+            A column for each moderator, those of the scale formula included; None where there are none. With
+            moderators of tau alone, None stands for new studies like one of the studies at random.
         prob, kind : float, str
             As in `summary`.
 
@@ -221,23 +222,35 @@ class Fit(Moderated):
         import pandas as pd
 
         given, rows = self._design_rows(newdata)
-        outside = self._extrapolates(given, len(rows))
         mean = tables.distribution_rows(self.posterior.at(rows, new_study=False), prob=prob, kind=kind)
-        new = tables.distribution_rows(self.posterior.at(rows, new_study=True), prob=prob, kind=kind)
+        new = tables.distribution_rows(self._new_effects(given, rows), prob=prob, kind=kind)
+        outside = self._extrapolates(given, len(rows))
         columns = [
             {**one, "new_lower": two["lower"], "new_upper": two["upper"], "extrapolates": far}
             for one, two, far in zip(mean, new, outside, strict=True)
         ]
         table = pd.concat([pd.DataFrame(given), pd.DataFrame(columns)], axis=1)
-        table.attrs["warnings"] = list(self.design.outside(given))
+        table.attrs["warnings"] = list(dict.fromkeys(self._outside(given)))
         return table
+
+    def _new_effects(self, given: dict[str, Any], rows: Floats) -> Distribution:
+        """Return the effects in new studies; where tau differs, new values must say how it does there."""
+        scale = self.problem.scale
+        if scale is None or not given:
+            return self.posterior.at(rows, new_study=True)
+        posterior = cast("ScalePosterior", self.posterior)
+        return posterior.at(rows, new_study=True, scale=scale.rows(given))
+
+    def _outside(self, given: dict[str, Any]) -> list[tuple[str, str]]:
+        """Return a note for each moderator whose new values lie outside its range."""
+        scale = self.problem.scale
+        designs = [self.design, *([] if scale is None or not given else [scale.design])]
+        return [note for design in designs for note in design.outside(given)]
 
     def _extrapolates(self, given: dict[str, Any], n: int) -> list[bool]:
         """Return for each of n rows of new values whether a moderator is outside its range."""
-        if not self.design.formula.columns:
-            return [False] * n
         one_by_one = [{name: column[i : i + 1] for name, column in given.items()} for i in range(n)]
-        return [bool(self.design.outside(row)) for row in one_by_one]
+        return [bool(self._outside(row)) for row in one_by_one] if given else [False] * n
 
     def _design_rows(self, newdata: Any) -> tuple[dict[str, Any], Floats]:
         from bayesmeta.tables import Table

@@ -9,6 +9,7 @@ import numpy as np
 from bayesmeta.kernel import LOG_2PI
 from bayesmeta.priors import Prior
 from bayesmeta.results.counts import Table, log_marginal
+from bayesmeta.results.posterior import study_taus
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
@@ -38,7 +39,7 @@ def log_likelihood(problem: Problem, draws: Draws) -> Floats:
     """
     mean = draws.beta @ problem.X.T
     if problem.model.likelihood == "normal":
-        total = problem.v + draws.tau[:, :, None] ** 2
+        total = problem.v + study_taus(draws, problem) ** 2
         return np.asarray(-0.5 * (LOG_2PI + np.log(total) + (problem.y - mean) ** 2 / total))
     baseline = problem.model.baseline
     assert isinstance(baseline, Prior)  # noqa: S101 - the model parsed it at birth

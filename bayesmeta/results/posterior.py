@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import nan
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from bayesmeta.results.transformed import SQUARE, inconsistency, variability
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
+    from bayesmeta.location_scale import Quantity, ScaleStructure
     from bayesmeta.problem import Problem
     from bayesmeta.results.draws import Draws
     from bayesmeta.results.expression import Statement
@@ -70,6 +71,20 @@ class Posterior(Protocol):
         """Return draws of everything."""
 
 
+class ScalePosterior(Posterior, Protocol):
+    """Posterior of a problem in which tau differs between studies."""
+
+    def of_scale(self, quantity: Quantity, scale: Scale | None = None) -> Distribution:
+        """Return the distribution of a quantity of the scale structure, or of a function of it."""
+
+    def at(self, rows: Floats, *, new_study: bool, scale: Floats | None = None) -> Distribution:
+        """Return mean effects, or effects in new studies, at rows (n, p) of a design matrix.
+
+        `scale` has the rows of the new studies (`ScaleStructure.rows`); without it each is like one of the
+        studies at random.
+        """
+
+
 @lru_cache(maxsize=64)
 def typical_variance(problem: Problem) -> float:
     """Return the typical sampling variance ``(k - p) / tr P`` of Higgins and Thompson (2002).
@@ -84,14 +99,34 @@ def typical_variance(problem: Problem) -> float:
 
 def quantity_names(problem: Problem) -> tuple[str, ...]:
     """Return the names of the quantities of a summary."""
-    return (*problem.coefficients, "tau", *(("theta_new",) if problem.is_pooled else ()))
+    taus = ("tau",) if problem.scale is None else tuple(problem.scale.quantities)
+    return (*problem.coefficients, *taus, *(("theta_new",) if problem.is_pooled else ()))
 
 
 def all_names(problem: Problem) -> tuple[str, ...]:
     """Return the names of every quantity that can be asked for."""
     effects = tuple(f"theta[{label}]" for label in problem.studies.slab)
     inconsistent = ("I2", "H2") if np.isfinite(typical_variance(problem)) else ()
-    return (*quantity_names(problem), "tau2", *inconsistent, *effects)
+    of_levels = () if problem.scale is None else tuple(_of_levels(problem, problem.scale))
+    return (*quantity_names(problem), "tau2", *inconsistent, *of_levels, *effects)
+
+
+def _of_levels(problem: Problem, scale: ScaleStructure) -> dict[str, tuple[Quantity, Scale]]:
+    """Return tau2, I2 and H2 of the levels of a category, by name."""
+    functions = _functions_of_tau(problem)
+    return {
+        f"{name}{level[len('tau') :]}": (quantity, function)
+        for level, quantity in scale.quantities.items()
+        for name, function in functions.items()
+        if level.startswith("tau[")
+    }
+
+
+def _functions_of_tau(problem: Problem) -> dict[str, Scale]:
+    found = {"tau2": SQUARE}
+    if np.isfinite(typical := typical_variance(problem)):
+        found |= {"I2": inconsistency(typical), "H2": variability(typical)}
+    return found
 
 
 def distribution_of(posterior: Posterior, name: str) -> Distribution:
@@ -107,13 +142,15 @@ def distribution_of(posterior: Posterior, name: str) -> Distribution:
         return posterior.coefficients.select(problem.coefficients.index(name))
     if name == "tau":
         return posterior.tau
+    if problem.scale is not None and name in problem.scale.quantities:
+        return cast("ScalePosterior", posterior).of_scale(problem.scale.quantities[name])
+    if problem.scale is not None and name in (levels := _of_levels(problem, problem.scale)):
+        return cast("ScalePosterior", posterior).of_scale(*levels[name])
     if name == "theta_new" and problem.is_pooled:
         return posterior.at(np.ones((1, 1)), new_study=True)
-    scales = {"tau2": lambda: SQUARE}
-    if np.isfinite(typical := typical_variance(problem)):
-        scales |= {"I2": lambda: inconsistency(typical), "H2": lambda: variability(typical)}
+    scales = _functions_of_tau(problem)
     if name in scales:
-        return posterior.of_tau(scales[name]())
+        return posterior.of_tau(scales[name])
     labels = [f"theta[{label}]" for label in problem.studies.slab]
     if name in labels:
         return posterior.theta.select(labels.index(name))
@@ -151,11 +188,32 @@ def draw_values(draws: Draws, problem: Problem, names: set[str]) -> dict[str, Fl
     tau = draws.tau
     values: dict[str, Floats] = {"tau": tau, "tau2": tau**2}
     values |= {"I2": 100 * tau**2 / (tau**2 + typical), "H2": 1 + tau**2 / typical}
+    if problem.scale is not None:
+        values |= _scale_values(draws, problem, problem.scale)
     values |= {name: draws.beta[:, :, j] for j, name in enumerate(problem.coefficients)}
     values |= {f"theta[{label}]": draws.theta[:, :, i] for i, label in enumerate(problem.studies.slab)}
     if draws.theta_new is not None:
         values["theta_new"] = draws.theta_new
     return {name: values[name] for name in names}
+
+
+def _scale_values(draws: Draws, problem: Problem, scale: ScaleStructure) -> dict[str, Floats]:
+    """Return the (chain, draw) values of the scale quantities."""
+    assert draws.scale is not None  # noqa: S101 - draws of a location-scale model have them
+    parameters = draws.scale
+    plain = {name: scale.values(one, parameters) for name, one in scale.quantities.items()}
+    functions = {
+        name: function.forward(scale.values(one, parameters))
+        for name, (one, function) in _of_levels(problem, scale).items()
+    }
+    return plain | functions
+
+
+def study_taus(draws: Draws, problem: Problem) -> Floats:
+    """Return the taus of the studies, (chain, draw, k), or (chain, draw, 1) where one serves all."""
+    if problem.scale is None or draws.scale is None:
+        return np.asarray(draws.tau[:, :, None])
+    return problem.scale.taus(draws.scale)
 
 
 def names_in(statement: Statement) -> set[str]:

@@ -9,15 +9,20 @@ from scipy import special
 
 from bayesmeta.priors import Prior
 from bayesmeta.results.draws import Draws
+from bayesmeta.results.posterior import study_taus
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
+    from bayesmeta.location_scale import ScaleStructure
     from bayesmeta.problem import Problem
 
 
 def prior_is_proper(problem: Problem) -> bool:
     """Return whether every prior is a distribution, so that there are prior draws."""
-    return problem.priors.tau_density.proper and all(prior.proper for prior in problem.priors.beta)
+    deltas = () if problem.scale is None else problem.scale.deltas
+    return problem.priors.tau_density.proper and all(
+        prior.proper for prior in (*problem.priors.beta, *deltas)
+    )
 
 
 def prior_draws(problem: Problem, size: int, rng: np.random.Generator) -> Draws:
@@ -38,8 +43,10 @@ def prior_draws(problem: Problem, size: int, rng: np.random.Generator) -> Draws:
         If a prior is improper.
     """
     b = np.column_stack([prior.sample(size, rng) for prior in problem.priors.beta])
-    tau = np.asarray(problem.priors.tau_density.sample(size, rng))
     beta = b @ problem.transform.T
+    if problem.scale is not None:
+        return _varied(problem, problem.scale, beta, rng)
+    tau = np.asarray(problem.priors.tau_density.sample(size, rng))
     theta = b @ problem.X_prior.T + tau[:, None] * rng.standard_normal((size, problem.k))
     pooled = problem.is_pooled
     baseline = None if problem.model.likelihood == "normal" else _baselines(problem, size, rng)
@@ -51,6 +58,47 @@ def prior_draws(problem: Problem, size: int, rng: np.random.Generator) -> Draws:
         baseline=None if baseline is None else baseline[None],
         settings={"chains": 1, "draws": size},
     )
+
+
+def _varied(problem: Problem, scale: ScaleStructure, beta: Floats, rng: np.random.Generator) -> Draws:
+    """Return the draws with scale parameters from their priors."""
+    size = beta.shape[0]
+    drawn = [problem.priors.tau_density.sample(size, rng) for _ in range(scale.T)]
+    parameters = np.column_stack([*drawn, *(prior.sample(size, rng) for prior in scale.deltas)])
+    taus = scale.taus(parameters)
+    new = new_effects(problem, beta, parameters, rng)
+    return Draws(
+        beta=beta[None],
+        tau=scale.values(scale.centre, parameters)[None],
+        theta=(beta @ problem.X.T + taus * rng.standard_normal(taus.shape))[None],
+        theta_new=None if new is None else new[None],
+        scale=parameters[None],
+        settings={"chains": 1, "draws": size},
+    )
+
+
+def new_effects(
+    problem: Problem, beta: Floats, parameters: Floats, rng: np.random.Generator
+) -> Floats | None:
+    """Return effects (...) in new studies like one of the studies at random; None with moderators.
+
+    Parameters
+    ----------
+    problem : Problem
+        In which tau differs between studies.
+    beta : (..., p) array
+        Coefficients.
+    parameters : (..., T + q) array
+        Scale parameters.
+    rng : numpy.random.Generator
+        Source of randomness.
+    """
+    if not problem.is_pooled or problem.scale is None:
+        return None
+    taus = problem.scale.taus(parameters)
+    chosen = rng.integers(problem.k, size=(*taus.shape[:-1], 1))
+    tau = np.take_along_axis(taus, chosen, axis=-1)[..., 0]
+    return np.asarray(beta[..., 0] + tau * rng.standard_normal(tau.shape))
 
 
 def _baselines(problem: Problem, size: int, rng: np.random.Generator) -> Floats:
@@ -86,7 +134,7 @@ def replicate(problem: Problem, draws: Draws, rng: np.random.Generator) -> dict[
     Gelman A, Meng XL, Stern H (1996). Posterior predictive assessment of model fitness via realized
     discrepancies. Stat Sinica 6:733-807.
     """
-    mean, tau = draws.beta @ problem.X.T, draws.tau[:, :, None]
+    mean, tau = draws.beta @ problem.X.T, study_taus(draws, problem)
     if problem.model.likelihood == "normal":
         return {"y": mean + np.sqrt(problem.v + tau**2) * rng.standard_normal(mean.shape)}
     theta = mean + tau * rng.standard_normal(mean.shape)

@@ -11,10 +11,11 @@ import numpy as np
 from bayesmeta.errors import AnalysisError
 from bayesmeta.results.draws import Draws
 from bayesmeta.results.empirical import Empirical
-from bayesmeta.results.posterior import draw_values, names_in
+from bayesmeta.results.posterior import draw_values, names_in, study_taus
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
+    from bayesmeta.location_scale import Quantity
     from bayesmeta.problem import Problem
     from bayesmeta.results.expression import Statement
     from bayesmeta.results.transformed import Scale
@@ -58,20 +59,40 @@ class SampledPosterior:
         lowest = float(scale.forward(np.zeros(1))[0])
         return Empirical(scale.forward(self.sampled.tau)[:, :, None], lower=lowest, upper=upper)
 
-    def at(self, rows: Floats, *, new_study: bool) -> Empirical:
+    def of_scale(self, quantity: Quantity, scale: Scale | None = None) -> Empirical:
+        """Return the draws of a quantity of the scale structure, or of an increasing function of it."""
+        assert self.problem.scale is not None  # noqa: S101 - it has quantities
+        assert self.sampled.scale is not None  # noqa: S101 - and draws of them
+        values = self.problem.scale.values(quantity, self.sampled.scale)[:, :, None]
+        if scale is None:
+            return Empirical(values, lower=-np.inf if quantity.logarithmic else 0.0)
+        upper = 100.0 if scale.order == 0 else np.inf
+        return Empirical(scale.forward(values), float(scale.forward(np.zeros(1))[0]), upper)
+
+    def at(self, rows: Floats, *, new_study: bool, scale: Floats | None = None) -> Empirical:
         """Return mean effects, or effects in new studies, at rows (n, p) of a design matrix."""
-        if new_study and self.problem.is_pooled and self.sampled.theta_new is not None:
+        if new_study and self.problem.is_pooled and self.sampled.theta_new is not None and scale is None:
             return Empirical(np.repeat(self.sampled.theta_new[:, :, None], rows.shape[0], axis=2))
         mean = self.sampled.beta @ rows.T
         if not new_study:
             return Empirical(mean)
-        noise = np.random.default_rng(0).standard_normal(self.sampled.tau.shape)
-        return Empirical(mean + (self.sampled.tau * noise)[:, :, None])
+        rng = np.random.default_rng(0)
+        noise = rng.standard_normal((*self.sampled.tau.shape, 1))
+        return Empirical(mean + self._new_taus(rows.shape[0], scale, rng) * noise)
+
+    def _new_taus(self, n: int, scale: Floats | None, rng: np.random.Generator) -> Floats:
+        """Return the taus of n new studies, (chain, draw, n) or (chain, draw, 1)."""
+        if scale is not None and self.problem.scale is not None and self.sampled.scale is not None:
+            return self.problem.scale.taus(self.sampled.scale, scale)
+        taus = study_taus(self.sampled, self.problem)
+        if taus.shape[2] == 1:
+            return taus
+        return np.take_along_axis(taus, rng.integers(self.problem.k, size=(*taus.shape[:2], n)), axis=2)
 
     def shares(self) -> tuple[Floats, Floats]:
         """Return the (k,) mean weights in percent and the (k,) mean pooling."""
-        v = self.problem.v
-        precision = 1 / (v + self.sampled.tau.reshape(-1, 1) ** 2)
+        v, taus = self.problem.v, study_taus(self.sampled, self.problem)
+        precision = 1 / (v + taus.reshape(-1, taus.shape[2]) ** 2)
         weights = 100 * precision / np.nansum(precision, axis=1, keepdims=True)
         return weights.mean(axis=0), (v * precision).mean(axis=0)
 
@@ -91,6 +112,6 @@ class SampledPosterior:
 
         parts = {
             name: thin(getattr(self.sampled, name))
-            for name in ("beta", "tau", "theta", "theta_new", "baseline")
+            for name in ("beta", "tau", "theta", "theta_new", "scale", "baseline")
         }
         return Draws(**parts, settings={"chains": 1, "draws": n})  # type: ignore[arg-type]

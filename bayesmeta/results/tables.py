@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmeta.results.marginal import Summary, summarise
-from bayesmeta.results.posterior import distribution_of, quantity_names, typical_variance
+from bayesmeta.results.posterior import all_names, distribution_of, quantity_names, typical_variance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +23,8 @@ type Row = dict[str, Any]
 
 COLUMNS = Summary._fields
 """Columns of a summary."""
+OF_SCALE = ("tau", "I2", "H2", "delta[")
+"""How the names of quantities of heterogeneity begin."""
 EXPONENTIATED = ("median", "lower", "upper")
 
 
@@ -53,13 +55,15 @@ def heterogeneity_rows(
     problem = posterior.problem
     typical = typical_variance(problem)
     names = ["tau", "tau2", *(["I2", "H2"] if np.isfinite(typical) else [])]
+    if problem.scale is not None:
+        names = [name for name in all_names(problem) if name.startswith(OF_SCALE)]
     rows = quantity_rows(posterior, names, prob=prob, kind=kind)
-    for name, row in rows.items():
+    for name, row in rows.items() if problem.scale is None else ():
         row |= _q_profile(name, classical["REML"], typical) if "REML" in classical else {}
     if problem.is_pooled:
         rows |= quantity_rows(posterior, ["theta_new"], prob=prob, kind=kind)
         reml = classical.get("REML_HK")
-        if reml is not None:
+        if reml is not None and problem.scale is None:
             rows["theta_new"] |= _classical_columns(float(reml.beta[0]), reml.pi_lower, reml.pi_upper)
     return rows
 

@@ -61,12 +61,32 @@ def priors_text(fit: Fit) -> str:
     else:
         parts += [f"{printable(name)} ~ {_prior(fit, 'beta', prior)}" for name, prior in slopes.items()]
     parts.append("tau = 0" if fit.model.is_common else f"{priors.tau_on} ~ {_prior(fit, 'tau', priors.tau)}")
+    parts += _deltas(fit)
     return ", ".join(parts)
+
+
+def _deltas(fit: Fit) -> list[str]:
+    """Return the priors of the coefficients of scale."""
+    scale = fit.problem.scale
+    if scale is None:
+        return []
+    named = {
+        name: _shortened(prior) if default else str(prior)
+        for name, prior, default in zip(scale.names[scale.T :], scale.deltas, scale.is_default, strict=True)
+    }
+    if len(set(named.values())) == 1:
+        return [f"delta ~ {next(iter(named.values()))}"]
+    return [f"{printable(name)} ~ {prior}" for name, prior in named.items()]
 
 
 def _prior(fit: Fit, name: str, prior: Prior) -> str:
     if name not in fit.priors.defaults:
         return str(prior)
+    return _shortened(prior)
+
+
+def _shortened(prior: Prior) -> str:
+    """Return a default prior with four digits, marked."""
     return LONG_NUMBER.sub(lambda found: f"{float(found[0]):.{DIGITS}g}", str(prior)) + " (default)"
 
 
@@ -80,9 +100,15 @@ def method_text(fit: Fit) -> str:
     return f"NUTS, {drawn}, seed {fit.seed}: {fit.status}"
 
 
+def _likelihood(fit: Fit) -> str:
+    scale = "" if fit.problem.scale is None else f"scale '{fit.model.scale}', "
+    return f"{scale}{fit.model.likelihood} likelihood"
+
+
 def _ratios(fit: Fit, rows: Mapping[str, Row]) -> list[str]:
     """Return median and interval of the effects on the scale of the ratio, as lines."""
-    shown = {f"exp({name})": exponentiated(row) for name, row in rows.items() if name != "tau"}
+    effects = (*fit.problem.coefficients, "theta_new")
+    shown = {f"exp({name})": exponentiated(row) for name, row in rows.items() if name in effects}
     return ["", text_table(shown, corner=fit.studies.effect_label)]
 
 
@@ -94,7 +120,7 @@ def fit_text(fit: Fit, *, prob: float = 0.95, kind: str = "eti") -> str:
     rows = summary_rows(fit.posterior, prob=prob, kind=kind)
     number_of_studies = f"{studies.k} {'study' if studies.k == 1 else 'studies'}"
     lines = [
-        f"{scale}: {number_of_studies}, mods '{fit.model.mods}', {fit.model.likelihood} likelihood",
+        f"{scale}: {number_of_studies}, mods '{fit.model.mods}', {_likelihood(fit)}",
         f"Priors: {priors_text(fit)}",
         f"Method: {method_text(fit)}",
         "",

@@ -52,6 +52,8 @@ def draws_dataset(draws: Draws, problem: Problem) -> xr.Dataset:
     variables |= {"tau": (SAMPLE, draws.tau), "theta": ((*SAMPLE, "study"), draws.theta)}
     if draws.theta_new is not None:
         variables["theta_new"] = (SAMPLE, draws.theta_new)
+    if draws.scale is not None:
+        variables["scale"] = ((*SAMPLE, "scale_parameter"), draws.scale)
     if draws.baseline is not None:
         variables["baseline"] = ((*SAMPLE, "study"), draws.baseline)
     return xr.Dataset(variables, coords=_coordinates(problem, draws))
@@ -101,6 +103,8 @@ def _posterior_draws(fit: Fit, rng: np.random.Generator) -> Draws:
 
 def _coordinates(problem: Problem, draws: Draws) -> dict[str, Any]:
     coordinates = {"chain": np.arange(draws.chains), "draw": np.arange(draws.per_chain), **_studies(problem)}
+    if problem.scale is not None:
+        coordinates["scale_parameter"] = np.array(problem.scale.names, dtype=str)
     return coordinates if problem.is_pooled else coordinates | _names(problem)
 
 
@@ -135,7 +139,10 @@ def _log_prior(problem: Problem, draws: Draws) -> xr.Dataset:
     else:
         values = np.stack([prior.logpdf(b[:, :, j]) for j, prior in enumerate(priors.beta)], axis=-1)
         variables["beta"] = ((*SAMPLE, "coefficient"), values)
-    if np.ptp(draws.tau) > 0:
+    if problem.scale is not None and draws.scale is not None:
+        values = problem.scale.log_priors(priors.tau_density, draws.scale)
+        variables["scale"] = ((*SAMPLE, "scale_parameter"), values)
+    elif np.ptp(draws.tau) > 0:
         variables["tau"] = (SAMPLE, priors.tau_density.logpdf(draws.tau))
     return xr.Dataset(variables, coords={} if problem.is_pooled else _names(problem))
 
@@ -157,6 +164,8 @@ def _constant(problem: Problem) -> xr.Dataset:
     variables: dict[str, Any] = {"X": (("study", "coefficient"), problem.X)}
     if problem.model.likelihood == "normal":
         variables["se"] = ("study", problem.studies.sei)
+    if problem.scale is not None:
+        variables["Z"] = (("study", "scale_parameter"), problem.scale.weights)
     variables |= {name: ("study", column) for name, column in problem.studies.arms.items()}
     return xr.Dataset(variables, coords={**_studies(problem), **_names(problem)})
 
