@@ -169,7 +169,8 @@ def _starts(surface: Surface, p: Floats, new: bool) -> tuple[Floats, Floats]:
         below = special.ndtr((grid.T - means[:, :, None]) / sds[:, :, None])
         below *= likelihood[:, :, None]
         shape = (*total.shape, grid.shape[0])
-        cdf = (weights @ below.reshape(means.shape[0], -1)).reshape(shape) / total[:, :, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cdf = (weights @ below.reshape(means.shape[0], -1)).reshape(shape) / total[:, :, None]
         starts.append(_inverse(cdf, grid.T, q, guess))
     return np.stack(starts, axis=2), spread
 

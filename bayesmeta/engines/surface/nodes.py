@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bayesmeta.engines.surface.likelihood import under
-from bayesmeta.engines.surface.rule import divided, rule_on
+from bayesmeta.engines.surface.likelihood import Given, under
+from bayesmeta.engines.surface.rule import ORDER, divided, rule_on
 from bayesmeta.quadrature import DEPTH
 from bayesmeta.results.heterogeneity import Substitution
 
 if TYPE_CHECKING:
-    from bayesmeta.arrays import Floats
+    from bayesmeta.arrays import Floats, Ints
     from bayesmeta.engines.surface.densities import Densities
-    from bayesmeta.engines.surface.likelihood import Given, Likelihood, LocationPriors
+    from bayesmeta.engines.surface.likelihood import Likelihood, LocationPriors
     from bayesmeta.engines.surface.rule import Rule
 
-LONGEST_PANEL = 1.25
+LONGEST_PANEL = 1.0
 """Length in u that panels begin with: the singularities of the likelihood are pi/2 away."""
 SCAN_STEP = 0.5
 FARTHEST = 8
@@ -80,10 +80,29 @@ class LikelihoodNodes:
     known: Given
 
     def on(self, edges: Floats) -> LikelihoodNodes:
-        """Return the same on other panels."""
+        """Return the same on other panels; what is known on a panel is kept."""
         rule = rule_on(edges)
         tau = self.substitution.tau(rule.x)
-        return replace(self, rule=rule, tau=tau, known=self.likelihood.given(tau))
+        old, new = self._panels_kept(edges)
+        fresh = np.repeat(np.isin(np.arange(rule.n), new, invert=True), ORDER)
+        found = self.likelihood.given(tau[fresh])
+        if not old.size:
+            return replace(self, rule=rule, tau=tau, known=found)
+        kept = (old[:, None] * ORDER + np.arange(ORDER)).ravel()
+        parts = []
+        for before, value in zip(self.known, found, strict=True):
+            part = np.empty((tau.size, value.shape[1]))
+            part[fresh], part[~fresh] = value, before[kept]
+            parts.append(part)
+        return replace(self, rule=rule, tau=tau, known=Given(*parts))
+
+    def _panels_kept(self, edges: Floats) -> tuple[Ints, Ints]:
+        """Return the places of panels that are among those between other edges, here and there."""
+        here = np.stack([self.rule.edges[:-1], self.rule.edges[1:]], axis=1)
+        there = np.stack([edges[:-1], edges[1:]], axis=1)
+        same = (here[:, None, :] == there[None, :, :]).all(axis=2)
+        old, new = np.nonzero(same)
+        return old, new
 
     def reach(self, choices: Choices) -> Reach:
         """Return where the posteriors under priors are.

@@ -122,15 +122,33 @@ class Surface:
         return np.asarray(self._scaled[0] * self.nodes.rule.weights)
 
     @cached_property
+    def _both(self) -> tuple[Moments, Moments]:
+        """Sums by the rule, and by the coarser rule within it."""
+        P, E, _ = self._scaled
+        rule, tau = self.nodes.rule, self.nodes.tau
+        deviation, variance = self._deviation[0], self.given.variance
+        weights = np.concatenate([P * rule.weights, P * rule.coarse])
+        first = E * deviation
+        blocks = np.concatenate([E, first, E * variance + first * deviation], axis=1)
+        of_mu = (weights @ blocks).reshape(2, P.shape[0], 3, E.shape[1])
+        of_tau = (np.concatenate([weights * tau, weights * (tau * tau)]) @ E).reshape(
+            2, 2, *of_mu.shape[1::2]
+        )
+        total = of_mu[:, :, 0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts = (
+                total,
+                of_mu[:, :, 1] / total,
+                of_mu[:, :, 2] / total,
+                of_tau[0] / total,
+                of_tau[1] / total,
+            )
+        return Moments(*(part[0] for part in parts)), Moments(*(part[1] for part in parts))
+
+    @property
     def moments(self) -> Moments:
         """Sums by the rule."""
-        return self._sums(self.weights, slice(None))
-
-    @cached_property
-    def _coarse(self) -> Moments:
-        """The same by the coarser rule."""
-        used = self.coarse_nodes
-        return self._sums(self._scaled[0][:, used] * self.nodes.rule.coarse[used], used)
+        return self._both[0]
 
     @property
     def coarse_nodes(self) -> Ints:
@@ -149,17 +167,6 @@ class Surface:
     def panel_of(self, p: Floats) -> Ints:
         """Return the (A, B, q) panels in which the quantiles of tau for probabilities p (q,) are."""
         return np.asarray((self.below[:, :, :, None] < p).sum(axis=0).clip(max=self.nodes.rule.n - 1))
-
-    def _sums(self, weights: Floats, used: Ints | slice) -> Moments:
-        E, tau = self._scaled[1][used], self.nodes.tau[used]
-        deviation, variance = self._deviation[0][used], self.given.variance[used]
-        count = E.shape[1]
-        blocks = np.concatenate([E, E * deviation, E * (variance + deviation**2)], axis=1)
-        total, first, second = np.split(weights @ blocks, [count, 2 * count], axis=1)
-        tau1, tau2 = (weights * tau) @ E, (weights * tau**2) @ E
-        with np.errstate(divide="ignore", invalid="ignore"):
-            rest = first / total, second / total, tau1 / total, tau2 / total
-        return Moments(total, *rest)
 
     @cached_property
     def log_evidence(self) -> Floats:
@@ -189,7 +196,7 @@ class Surface:
         Compared are the evidence and the moments that exist; infinite where the posterior reaches beyond the
         nodes or got lost in rounding.
         """
-        fine, coarse = self.moments, self._coarse
+        fine, coarse = self._both
         with np.errstate(divide="ignore", invalid="ignore"):
             sd, tau_sd = np.sqrt(self.variance), np.sqrt(self.tau_variance)
             parts = [
