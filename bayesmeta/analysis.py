@@ -22,6 +22,7 @@ from bayesmeta.analysis_options import (
     Header,
     IntervalOptions,
     ModelOptions,
+    ModeratorOptions,
     PriorOptions,
     Regression,
     ReportOptions,
@@ -78,8 +79,10 @@ class Analysis:
         Further mean structures.
     subgroups : tuple of Subgroup
         Columns that divide the studies.
+    moderators : ModeratorOptions
+        Terms of which every subset is compared.
     sensitivity : SensitivityOptions
-        Leave-one-out and other priors.
+        What else is varied: studies and priors.
     expected : tuple of Expected
         Known answers.
     report : ReportOptions
@@ -104,6 +107,7 @@ class Analysis:
     interval: IntervalOptions = field(default_factory=IntervalOptions)
     regressions: tuple[Regression, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()
+    moderators: ModeratorOptions = field(default_factory=ModeratorOptions)
     sensitivity: SensitivityOptions = field(default_factory=SensitivityOptions)
     expected: tuple[Expected, ...] = ()
     report: ReportOptions = field(default_factory=ReportOptions)

@@ -177,10 +177,18 @@ class Regression(Section):
 
 @dataclass(frozen=True, slots=True)
 class Subgroup(Section):
-    """``[[subgroups]]``: a column whose values divide the studies; every group has a tau of its own."""
+    """``[[subgroups]]``: a column whose values divide the studies; one tau for each, or shared by all."""
 
     by: Title
-    tau: Literal["separate"] = "separate"
+    tau: Literal["separate", "shared"] = "separate"
+
+
+@dataclass(frozen=True, slots=True)
+class ModeratorOptions(Section):
+    """``[moderators]``: terms of which every subset is compared, and the prior probability of each."""
+
+    terms: Annotated[tuple[Formula, ...], Rule(max_length=15)] = ()
+    inclusion: Probability = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +199,7 @@ class SensitivityOptions(Section):
     atlas: bool = True
     tipping_points: bool = False
     decision: Probability = 0.95
+    studies: bool = False
     small_study: bool = False
     tau_priors: Annotated[tuple[ScalePrior, ...], Rule(max_length=100)] = ()
     mu_priors: Annotated[tuple[LocationPrior, ...], Rule(max_length=100)] = ()
@@ -238,6 +247,7 @@ class Document(Section):
     interval: IntervalOptions = field(default_factory=IntervalOptions)
     regressions: Annotated[tuple[Regression, ...], Rule(max_length=LONGEST_LIST)] = ()
     subgroups: Annotated[tuple[Subgroup, ...], Rule(max_length=LONGEST_LIST)] = ()
+    moderators: ModeratorOptions = field(default_factory=ModeratorOptions)
     sensitivity: SensitivityOptions = field(default_factory=SensitivityOptions)
     expected: Annotated[tuple[Expected, ...], Rule(max_length=LONGEST_LIST)] = ()
     report: ReportOptions = field(default_factory=ReportOptions)

@@ -8,7 +8,7 @@ import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bayesmeta.report import checks, prose, robustness, robustness_tables, tables
+from bayesmeta.report import checks, prose, robustness, robustness_tables, studies_tables, tables
 from bayesmeta.report.added import added
 from bayesmeta.report.checklist import checklist
 from bayesmeta.report.code import python_code
@@ -151,6 +151,9 @@ def _content(facts: Facts, figures: Figures) -> dict[str, Any]:
         "atlas": robustness_tables.atlas_text(facts),
         "small_warnings": (robustness.robustness(facts).get("small_study") or {}).get("warnings") or [],
         "tipping": robustness_tables.tipping_text(facts),
+        "outliers": studies_tables.outlier_text(facts),
+        "subsets": studies_tables.subsets_text(facts),
+        "moderators": studies_tables.moderators_text(facts),
         "prediction": robustness_tables.prediction_text(facts),
         "average": robustness.average_text(facts),
         "not_robust": robustness.reasons_text(facts),
@@ -219,6 +222,10 @@ def _tables(facts: Facts) -> dict[str, tables.Table | None]:
         "atlas": robustness_tables.atlas_table(facts),
         "tipping": robustness_tables.tipping_table(facts),
         "small_study": robustness_tables.small_study_table(facts),
+        "influence": studies_tables.influence_table(facts),
+        "cumulative": studies_tables.cumulative_table(facts),
+        "inclusion": studies_tables.inclusion_table(facts),
+        "averaged": studies_tables.averaged_table(facts),
         "models": robustness_tables.comparison_of_models(facts),
         "predictive": robustness.predictive_table(facts),
         "bayes_factors": robustness.bayes_factor_table(facts),
@@ -272,7 +279,13 @@ def _regression_notes(facts: Facts, one: Block) -> str:
 
 def _subgroups(facts: Facts) -> list[dict[str, Any]]:
     return [
-        {"by": by, "table": tables.subgroup_table(facts, by, division), "notes": _difference(division)}
+        {
+            "by": by,
+            "table": tables.subgroup_table(facts, by, division),
+            "shared": studies_tables.shared_table(facts, by, division),
+            "differences": studies_tables.differences_table(facts, by, division),
+            "notes": _difference(division),
+        }
         for by, division in facts.document["subgroups"].items()
     ]
 

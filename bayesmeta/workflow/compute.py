@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bayesmeta.agreement import agreement
 from bayesmeta.classical import subgroup_difference
 from bayesmeta.engines.components import why_not
-from bayesmeta.errors import ImproperPosteriorError
+from bayesmeta.errors import BayesmetaError, ImproperPosteriorError
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.model import Model
-from bayesmeta.sensitivity import leave_one_out, prior_sensitivity
+from bayesmeta.regression import moderator_selection, subgroups
+from bayesmeta.sensitivity import leave_one_out, prior_sensitivity, with_priors_of
 from bayesmeta.workflow.outcome import Checked, Outcome, Subgroups
 from bayesmeta.workflow.prepare import prepare
 from bayesmeta.workflow.robustness import Robustness, robustness
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bayesmeta.analysis import Analysis
+    from bayesmeta.regression import ModeratorSelection
+    from bayesmeta.regression import Subgroups as ExactSubgroups
     from bayesmeta.results.fit import Fit
     from bayesmeta.workflow.prepare import Division, Plan, Planned
 
@@ -68,7 +72,8 @@ def compute(
         left_out=left_out,
         priors=run.other_priors(),
         also=run.other_measures(),
-        robustness=run.robustness(main.fit),
+        moderators=run.moderators(),
+        robustness=run.robustness(main),
         notes=notes,
     )
 
@@ -121,7 +126,20 @@ class _Run:
                 for name, method in DIFFERENCE_METHODS.items()
             },
             one.unanswered,
+            self.exactly(one.by),
         )
+
+    def exactly(self, by: str) -> ExactSubgroups | None:
+        """Return the groups by integration, with their differences; None where that cannot be done."""
+        options = {one.by: one.tau for one in self.analysis.subgroups}
+        main = self.plan.main
+        if why_not(main.problem):
+            return None
+        model = replace(with_priors_of(main.problem), mods="1", beta=None)
+        try:
+            return subgroups(self.plan.studies, by, model, tau=options[by], engine="exact")
+        except BayesmetaError:
+            return None  # one group alone cannot share tau; its answer stands with the others
 
     def left_out(self, fit: Fit) -> tuple[tuple[Any, ...], tuple[tuple[str, str], ...]]:
         """Return leave-one-out, by integration where that is possible, and what prevented it."""
@@ -156,10 +174,19 @@ class _Run:
             _ = choice.fit  # made now, so that this step takes the time and finds the errors
         return choices
 
-    def robustness(self, fit: Fit) -> Robustness:
+    def moderators(self) -> ModeratorSelection | None:
+        """Return the evidence of every subset of the moderators that are listed."""
+        options, main = self.analysis.moderators, self.plan.main
+        if not options.terms:
+            return None
+        self.say("moderators")
+        model = main.model.with_mods("1")
+        return moderator_selection(self.plan.studies, options.terms, model, inclusion=options.inclusion)
+
+    def robustness(self, main: Checked) -> Robustness:
         """Return how far the main answer depends on its priors and on its studies."""
         self.say("robustness")
-        return robustness(self.analysis, fit)
+        return robustness(self.analysis, main.best)
 
     def sampled_by(self, one: Fit | Planned) -> dict[str, Any]:
         """Return the options of the sampler for variants of a fit that only it can make."""

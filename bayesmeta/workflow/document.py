@@ -19,6 +19,7 @@ from bayesmeta.results.posterior import all_names
 from bayesmeta.results.tables import EXPONENTIATED
 from bayesmeta.workflow.expected import verdict
 from bayesmeta.workflow.facts import benefit_block, data_block, positive_block
+from bayesmeta.workflow.moderators_block import between_groups, selection_block
 from bayesmeta.workflow.robustness_block import robustness_block
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def document(outcome: Outcome) -> Block:
         "regressions": {name: writer.regression(one) for name, one in outcome.regressions.items()},
         "loo": _prediction(outcome.main.best),
         "model_comparison": _comparison(outcome),
+        "moderators": {} if outcome.moderators is None else selection_block(outcome.moderators, writer.prob),
         "subgroups": {one.by: writer.subgroups(one) for one in outcome.subgroups},
         "leave_one_out": [writer.left_out(one) for one in outcome.left_out],
         "prior_sensitivity": [writer.other_prior(one) for one in outcome.priors],
@@ -259,12 +261,13 @@ class _Writer:
 
     def subgroups(self, division: Subgroups) -> Block:
         return {
-            "tau": "separate",
+            "tau": "separate" if division.exact is None else division.exact.tau,
             "groups": {
                 **{name: self.group(one) for name, one in division.groups.items()},
                 **{name: _unanswered(one) for name, one in division.unanswered.items()},
             },
             "difference": {name: one.to_dict() for name, one in division.differences.items()},
+            **({} if division.exact is None else between_groups(division.exact, self.prob, self.kind)),
         }
 
     def group(self, checked: Checked) -> Block:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from bayesmeta.agreement import Agreement
     from bayesmeta.analysis import Analysis
     from bayesmeta.classical import SubgroupDifference
+    from bayesmeta.regression import ModeratorSelection
+    from bayesmeta.regression import Subgroups as ExactSubgroups
     from bayesmeta.results.fit import Fit
     from bayesmeta.sensitivity import LeftOut, PriorChoice
     from bayesmeta.studies import Studies
@@ -70,6 +72,9 @@ class Subgroups:
         Answer of each group, with a tau of its own.
     unanswered : mapping of str to Unanswered
         Groups without a posterior.
+    exact : bayesmeta.regression.Subgroups or None
+        The same by integration, with the posteriors of all differences; with one tau for all if that was
+        asked for.
     differences : mapping of str to SubgroupDifference
         Classical tests, by method.
     """
@@ -78,6 +83,7 @@ class Subgroups:
     groups: Mapping[str, Checked]
     differences: Mapping[str, SubgroupDifference]
     unanswered: Mapping[str, Unanswered] = field(default_factory=dict)
+    exact: ExactSubgroups | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,8 @@ class Outcome:
         Other priors.
     also : mapping of str to Fit
         Further measures of the same counts.
+    moderators : ModeratorSelection or None
+        Every subset of the moderators that were listed.
     robustness : Robustness
         How far the main answer depends on priors and studies.
     notes : tuple of (str, str)
@@ -119,6 +127,7 @@ class Outcome:
     left_out: tuple[LeftOut, ...] = ()
     priors: tuple[PriorChoice, ...] = ()
     also: Mapping[str, Fit] = field(default_factory=dict)
+    moderators: ModeratorSelection | None = None
     robustness: Robustness = field(default_factory=Robustness)
     notes: tuple[tuple[str, str], ...] = ()
 

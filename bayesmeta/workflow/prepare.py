@@ -131,6 +131,9 @@ def prepare(analysis: Analysis, *, engine: str | None = None) -> Plan:
         faults.catch("", lambda by=one.by: _divided(analysis, studies, by, main, usual))  # type: ignore[misc]
         for one in analysis.subgroups
     ]
+    if analysis.moderators.terms and main is not None:
+        terms = " + ".join(analysis.moderators.terms)
+        faults.catch("[moderators]: ", lambda: pose(studies, main.model.with_mods(terms)))
     for measure, others in also.items():
         faults.catch(f"measure '{measure}': ", lambda others=others: pose(others, Model()))  # type: ignore[misc]
     faults.tell()

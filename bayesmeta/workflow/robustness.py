@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any
 from bayesmeta.bias import assess
 from bayesmeta.engines.components import why_not
 from bayesmeta.errors import BayesmetaError
+from bayesmeta.fitting import fit as make_fit
 from bayesmeta.priors import Fixed
 from bayesmeta.results.replication import predictive_checks
 from bayesmeta.sensitivity import (
     bayes_factors,
+    cumulative,
+    gosh,
+    influence,
     informativeness,
     model_average,
+    outliers,
     prior_sensitivity,
     tipping_points,
     with_priors_of,
@@ -26,11 +31,24 @@ from bayesmeta.sensitivity import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    import pandas as pd
+
     from bayesmeta.analysis import Analysis
     from bayesmeta.bias import Assessment
     from bayesmeta.results.fit import Fit
     from bayesmeta.results.replication import Check
-    from bayesmeta.sensitivity import BayesFactor, Informativeness, ModelAverage, PriorAtlas, TippingPoints
+    from bayesmeta.sensitivity import (
+        BayesFactor,
+        Informativeness,
+        ModelAverage,
+        Outliers,
+        PriorAtlas,
+        Subsets,
+        TippingPoints,
+    )
+
+SUBSETS = 100_000
+"""Subsets of the studies that a run looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,14 @@ class Robustness:
         What would change the decision.
     small_study : Assessment or None
         Small-study effects.
+    influence : DataFrame or None
+        What leaving out each study changes, and how the others predict it.
+    outliers : Outliers or None
+        Probability of each study to be an outlier.
+    steps : Subsets or None
+        The answer after each study, by year if there is such a column, else by precision.
+    every : Subsets or None
+        The answer from every subset of the studies, or from many.
     reasons : mapping of str to str
         Why a part is not there, by its name.
     """
@@ -64,6 +90,10 @@ class Robustness:
     atlas: PriorAtlas | None = None
     tipping: TippingPoints | None = None
     small_study: Assessment | None = None
+    influence: pd.DataFrame | None = None
+    outliers: Outliers | None = None
+    steps: Subsets | None = None
+    every: Subsets | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -111,6 +141,18 @@ def _parts(analysis: Analysis, fit: Fit, exact: bool) -> Iterator[tuple[str, Cal
         yield "atlas", lambda: _atlas(fit, important, analysis.interval.prob)
     if wanted.tipping_points:
         yield "tipping", lambda: tipping_points(fit, wanted.decision)
+    if wanted.studies and fit.problem.k > 1:
+        yield from _of_studies(analysis, fit)
+
+
+def _of_studies(analysis: Analysis, fit: Fit) -> Iterator[tuple[str, Callable[[], Any]]]:
+    studies, prob = fit.problem.studies, analysis.interval.prob
+    by = "year" if "year" in studies.columns else "precision"
+    exact = fit if fit.engine == "exact" else None
+    yield "influence", lambda: influence(exact or make_fit(studies, with_priors_of(fit), engine="exact"))
+    yield "outliers", lambda: outliers(fit, prob=prob)
+    yield "steps", lambda: cumulative(fit, by=by, prob=prob)
+    yield "every", lambda: gosh(studies, with_priors_of(fit), most=SUBSETS, seed=analysis.seed, prob=prob)
 
 
 def _atlas(fit: Fit, important: float | None, prob: float) -> PriorAtlas:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bayesmeta.bias import Assessment
-    from bayesmeta.sensitivity import BayesFactor, ModelAverage, PriorAtlas, TippingPoints
+    from bayesmeta.sensitivity import BayesFactor, ModelAverage, Outliers, PriorAtlas, Subsets, TippingPoints
     from bayesmeta.workflow.robustness import Robustness
 
 type Block = dict[str, Any]
+
+CUTS = ("lowest", "quartile1", "median", "quartile3", "highest")
+"""Names of minimum, quartiles and maximum."""
 
 
 def robustness_block(found: Robustness) -> Block:
@@ -22,6 +29,10 @@ def robustness_block(found: Robustness) -> Block:
         "atlas": {} if found.atlas is None else _atlas(found.atlas),
         "tipping_points": {} if found.tipping is None else _tipping(found.tipping),
         "small_study": {} if found.small_study is None else _small_study(found.small_study),
+        "influence": [] if found.influence is None else _influence(found.influence),
+        "outliers": {} if found.outliers is None else _outliers(found.outliers),
+        "cumulative": {} if found.steps is None else _steps(found.steps),
+        "subsets": {} if found.every is None else _every(found.every),
         "reasons": dict(found.reasons),
     }
 
@@ -68,3 +79,48 @@ def _small_study(assessment: Assessment) -> Block:
         "rows": [row._asdict() for row in assessment.rows()],
         "warnings": list(assessment.warnings),
     }
+
+
+def _influence(table: pd.DataFrame) -> list[Block]:
+    rows: list[Block] = table.reset_index().to_dict(orient="records")  # type: ignore[assignment]
+    return rows
+
+
+def _outliers(found: Outliers) -> Block:
+    return {
+        "eps": found.eps,
+        "extra": found.extra,
+        "log_bayes_factor": found.log_evidence - found.log_evidence_without,
+        "mu": found.mu._asdict(),
+        "tau": found.tau._asdict(),
+        "error": found.error,
+        "studies": found.table().reset_index().to_dict(orient="records"),
+    }
+
+
+def _steps(steps: Subsets) -> Block:
+    parts = ("median", "lower", "upper")
+    return {
+        "studies": [
+            {
+                "added": name,
+                "k": int(steps.k[i]),
+                "mu": {part: float(steps.of("mu", part)[i]) for part in parts},
+                "tau": {part: float(steps.of("tau", part)[i]) for part in parts},
+                "theta_new": {part: float(steps.of("theta_new", part)[i]) for part in parts[1:]},
+            }
+            for i, name in enumerate(steps.names)
+        ]
+    }
+
+
+def _every(every: Subsets) -> Block:
+    """Return extremes and quartiles over the subsets of at least two studies."""
+    kept = every.k >= min(2, int(every.k.max()))
+    spans = {}
+    for name in ("mu", "tau", "I2"):
+        values = every.of(name, "median")[kept]
+        values = values[np.isfinite(values)]
+        cuts = np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0]) if values.size else np.full(5, np.nan)
+        spans[name] = dict(zip(CUTS, cuts.tolist(), strict=True))
+    return {"count": int(kept.sum()), "failed": len(every.status), "medians": spans}
