@@ -76,10 +76,10 @@ def outlier_text(facts: Facts) -> str:
     found = robustness(facts).get("outliers") or {}
     if not found:
         return ""
-    mu = _interval(found["mu"])
+    mu, bayes = _interval(found["mu"]), factor(found["log_bayes_factor"])
     return (
-        f"If each study may be an outlier, with probability {percent(100 * found['eps'])}, the mean effect is "
-        f"{mu} ({facts.analysis_scale}); the Bayes factor for outliers is {factor(found['log_bayes_factor'])}."
+        f"If each study may be an outlier, with probability {percent(100 * found['eps'])}, the mean effect "
+        f"is {mu} ({facts.analysis_scale}); the Bayes factor for outliers is {bayes}."
     )
 
 
@@ -94,8 +94,8 @@ def subsets_text(facts: Facts) -> str:
     low, first, third, high = (number(mu[part], places) for part in parts)
     count = f"{found['count']:,}".replace(",", SPACE)
     return (
-        f"Over {count} subsets of two or more studies the median of μ goes from {low} to {high}, in the middle "
-        f"half of them from {first} to {third} ({facts.analysis_scale})."
+        f"Over {count} subsets of two or more studies the median of μ goes from {low} to {high}, in the "
+        f"middle half of them from {first} to {third} ({facts.analysis_scale})."
     )
 
 
@@ -210,6 +210,5 @@ def moderators_text(facts: Facts) -> str:
         return ""
     best = found["models"][0]
     what = "the model without moderators" if best["mods"].strip() == "1" else f"the model “{best['mods']}”"
-    return sentence_case(
-        f"{what} is the likeliest of them, with probability {probability(best['posterior'])}."
-    )
+    chance = probability(best["posterior"])
+    return sentence_case(f"{what} is the likeliest of them, with probability {chance}.")
