@@ -20,9 +20,9 @@ from scipy import special
 
 from bayesmeta.classical import classical
 from bayesmeta.errors import BayesmetaError, ModelError
+from bayesmeta.kernel import LOG_2PI
 from bayesmeta.quadrature import panels
 from bayesmeta.results.exact import ExactPosterior
-from bayesmeta.results.mixture import NormalMixture
 from bayesmeta.sensitivity.omitted import leave_one_out
 from bayesmeta.sensitivity.subsets import require_pooled
 
@@ -149,13 +149,12 @@ def _predicted(y: float, v: float, others: Fit) -> dict[str, float]:
     best = posterior if posterior.finer is None else posterior.finer
     nodes = best.nodes
     sds = np.sqrt(nodes.cov[:, :, 0] + nodes.tau2[:, None] + v)
-    observed = NormalMixture(nodes.weights, nodes.beta, sds)
-    below = float(observed.cdf(np.array([y]))[0, 0])
-    above = float(NormalMixture(nodes.weights, -nodes.beta, sds).cdf(np.array([-y]))[0, 0])
-    z = special.ndtri(below) if below < above else -special.ndtri(above)
-    z_scores = (y - nodes.beta[:, 0]) / sds[:, 0]
-    elpd = special.logsumexp(-0.5 * (z_scores**2 + np.log(2 * np.pi)) - np.log(sds[:, 0]), b=nodes.weights)
-    return {"pit": below, "z": float(z), "elpd": float(elpd)}
+    z = (y - nodes.beta[:, 0]) / sds[:, 0]
+    below, above = (float(special.logsumexp(special.log_ndtr(side * z), b=nodes.weights)) for side in (1, -1))
+    normal = special.ndtri_exp(below) if below < above else -special.ndtri_exp(above)
+    log_density = -0.5 * (z * z + LOG_2PI) - np.log(sds[:, 0])
+    elpd = special.logsumexp(log_density, b=nodes.weights)
+    return {"pit": float(np.exp(below)), "z": float(normal), "elpd": float(elpd)}
 
 
 def _reml(fit: Fit) -> Classical | None:

@@ -115,7 +115,8 @@ class Outliers:
     @property
     def bayes_factor(self) -> float:
         """Evidence for outliers: marginal likelihood with contamination over that without."""
-        return float(np.exp(self.log_evidence - self.log_evidence_without))
+        with np.errstate(over="ignore"):
+            return float(np.exp(self.log_evidence - self.log_evidence_without))
 
     def table(self) -> pd.DataFrame:
         """Return a row for each study: effect, standard error, probability of being an outlier, its odds.
