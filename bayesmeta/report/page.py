@@ -29,14 +29,20 @@ type Figures = Mapping[str, tuple[str, bytes]]
 INVISIBLE = frozenset({"Cc", "Cf", "Cs"})
 PLACES = {
     "forest": "forest",
-    "funnel": "funnel",
-    "leave_one_out": "left_out",
-    "prior_sensitivity": "priors",
-    "sensitivity": "priors",
     "density_tau": "heterogeneity",
     "density": "effect",
     "bubble": "regressions",
     "regression": "regressions",
+    "prior_atlas": "atlas",
+    "prior_spaghetti": "atlas",
+    "prior_sensitivity": "priors",
+    "sensitivity": "priors",
+    "leave_one_out": "left_out",
+    "influence": "studies",
+    "cumulative": "studies",
+    "gosh": "studies",
+    "tipping": "tipping",
+    "funnel": "funnel",
 }
 """Beginnings of the names of figures, and where those stand."""
 
@@ -193,8 +199,8 @@ def _warning(pair: tuple[str, str]) -> str:
 
 def _pictures(figures: Figures) -> dict[str, list[Picture]]:
     """Return the figures by the place where they stand."""
-    placed: dict[str, list[Picture]] = {name: [] for name in ("forest", "effect", "heterogeneity")}
-    placed |= {name: [] for name in ("regressions", "priors", "left_out", "funnel", "other")}
+    order = ("forest", "effect", "heterogeneity", "regressions", *dict.fromkeys(PLACES.values()), "other")
+    placed: dict[str, list[Picture]] = {name: [] for name in order}
     for name, (caption, svg) in figures.items():
         source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}"
         where = next((place for start, place in PLACES.items() if name.startswith(start)), "other")

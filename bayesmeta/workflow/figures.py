@@ -9,6 +9,7 @@ from bayesmeta.plots.bubble_plot import held_text, numeric_moderators
 from bayesmeta.plots.files import figure_of
 from bayesmeta.plots.rows import MOST_STUDIES
 from bayesmeta.plots.words import clean, interval_name, percent
+from bayesmeta.workflow.robustness_figures import robustness_figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,13 +43,19 @@ def figures(outcome: Outcome) -> tuple[NamedFigure, ...]:
     -------
     tuple of NamedFigure
         ``forest``, ``funnel``, ``density_mu``, ``density_tau``, ``bubble_<regression>`` for each regression
-        with exactly one moderator of numbers, ``leave_one_out`` and ``prior_sensitivity``. There is no forest
-        plot of more than 500 studies, and neither funnel nor density of mu of a main model with moderators.
+        with exactly one moderator of numbers, ``leave_one_out``, ``prior_sensitivity``, and those of
+        `robustness_figures`. There is no forest plot of more than 500 studies, and neither funnel nor density
+        of mu of a main model with moderators.
     """
     found = _Figures(outcome)
     return tuple(
         NamedFigure(name, caption, figure_of(ax))
-        for name, caption, ax in (*found.main(), *found.bubbles(), *found.sensitivity())
+        for name, caption, ax in (
+            *found.main(),
+            *found.bubbles(),
+            *found.sensitivity(),
+            *robustness_figures(outcome),
+        )
     )
 
 
