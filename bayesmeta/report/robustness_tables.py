@@ -157,7 +157,7 @@ def _tipping_row(one: Block) -> Row:
 def small_study_table(facts: Facts) -> Table | None:
     """Return the methods for small-study effects; None where they were not asked for."""
     found = robustness(facts).get("small_study") or {}
-    rows = [_small_row(one) for one in found.get("rows") or []]
+    rows = [_small_row(one) for one in (found.get("methods") or {}).values()]
     if not rows:
         return None
     interval = level(found["level"])

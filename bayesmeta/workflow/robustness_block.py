@@ -76,7 +76,7 @@ def _small_study(assessment: Assessment) -> Block:
         "k": assessment.k,
         "direction": assessment.direction,
         "level": assessment.level,
-        "rows": [row._asdict() for row in assessment.rows()],
+        "methods": {row.method: row._asdict() for row in assessment.rows()},
         "warnings": list(assessment.warnings),
     }
 

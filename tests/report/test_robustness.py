@@ -30,7 +30,7 @@ def test_the_document_has_every_part(small_document):
     assert block["atlas"]["combinations"] == 1000
     assert block["atlas"]["answered"] == 1000
     assert block["tipping_points"]["statement"] == "mu > 0"
-    assert len(block["small_study"]["rows"]) > 10
+    assert len(block["small_study"]["methods"]) > 10
     assert block["reasons"] == {}
 
 
