@@ -232,3 +232,20 @@ def test_reparametrising_the_design_changes_neither_fitted_values_nor_tau_nor_R2
     shares = [explained(one.posterior) for one in (base, other)]
     error = 4 * np.hypot(*(share.sd()[0] / 200 for share in shares))
     assert abs(shares[0].mean()[0] - shares[1].mean()[0]) <= error
+
+
+def test_draws_answer_the_same_questions(fit):
+    """20,000 independent draws of the exact posterior: means within 5 Monte Carlo standard errors."""
+    from dataclasses import replace
+
+    from bayesmeta.results.sampled import SampledPosterior
+
+    draws = fit.posterior.draws(20_000, np.random.default_rng(6))
+    sampled = replace(fit, posterior=SampledPosterior(fit.problem, draws))
+    tables = []
+    for one in (fit, sampled):
+        curve = one.curve("duration_months", n=3)
+        tables.append((one.contrasts("fracture_site"), one.marginal_means("exercise_type"), curve))
+    for exact, other in zip(*tables, strict=True):
+        apart = (exact["mean"] - other["mean"]).abs()
+        assert (apart < 5 * exact["sd"] / np.sqrt(20_000)).all()
