@@ -10,7 +10,6 @@ from bayesmeta.errors import AnalysisError, ModelError, suggest
 from bayesmeta.model import Model
 from bayesmeta.problem import pose
 from bayesmeta.results.fit import Fit
-from bayesmeta.results.sampled import SampledPosterior
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +104,7 @@ def _sampled(
     options: dict[str, Any],
 ) -> Fit:
     from bayesmeta.engines.nuts import Settings, sample
+    from bayesmeta.results.sampled import SampledPosterior
 
     chosen = secrets.randbelow(2**32) if seed is None else seed
     sampled = sample(problem, seed=chosen, settings=Settings(**options), report=report)

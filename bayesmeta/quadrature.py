@@ -276,15 +276,14 @@ class PanelDensity(NamedTuple):
 
     def _start(self, panel: Ints, p: Floats, upper: Bools) -> Floats:
         """Return where it would be if the density were linear between nodes."""
-        at = np.clip(self.known.searchsorted(p, side="right") - 1, 0, self.known.size - 2)
-        first, last, mass = self.heights[at], self.heights[at + 1], self.known[at + 1] - self.known[at]
-        with np.errstate(all="ignore"):
-            share = np.clip((p - self.known[at]) / mass, 0.0, 1.0) * (first + last)
-            share = share / (first + np.sqrt(first * first + (last - first) * share))
-        share = np.where(np.isfinite(share), share, 0.5)
-        x = self.starts[at] + share * (self.starts[at + 1] - self.starts[at])
+        at = (self.known.searchsorted(p, side="right") - 1).clip(0, self.known.size - 2)
+        first, last, known = self.heights[at], self.heights[at + 1], self.known[at]
+        share = (p - known) / np.maximum(self.known[at + 1] - known, TINY) * (first + last)
+        root = np.sqrt(np.maximum(first * first + (last - first) * share, 0.0))
+        share = share / np.maximum(first + root, TINY)
+        x = self.starts[at] + share.clip(0.0, 1.0) * (self.starts[at + 1] - self.starts[at])
         part = (x - self.edges[panel]) / self._width(panel)
-        return np.clip(np.where(upper, 1 - part, part), 1e-9, 1.0)
+        return np.asarray(np.where(upper, 1 - part, part).clip(1e-9, 1.0))
 
     def _panel(self, x: Floats) -> Ints:
         panel = np.searchsorted(self.edges, x, side="right") - 1
@@ -329,7 +328,7 @@ class PanelDensity(NamedTuple):
             with np.errstate(all="ignore"):
                 newton = excess / (width * density)
                 bend = 0.5 * newton * np.where(logarithmic, rise, rise / density)
-                step = part - newton / (1 - np.clip(bend, -0.5, 0.5))
+                step = part - newton / (1 - bend.clip(-0.5, 0.5))
             step = np.where((step >= low) & (step <= high), step, (low + high) / 2)
             moved, part = np.abs(step - part), step
             if ((moved <= CUBIC * part) | (excess == 0)).all():

@@ -17,12 +17,10 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
 
-from bayesmeta.engines import exact, grid
+from bayesmeta.engines import exact
 from bayesmeta.errors import ModelError
 from bayesmeta.priors import Flat, Normal
-from bayesmeta.results.averaged import averaged
 from bayesmeta.results.exact import ExactPosterior
-from bayesmeta.results.location_scale import LocationScalePosterior
 
 if TYPE_CHECKING:
     from bayesmeta.priors import Prior
@@ -36,6 +34,8 @@ MOST = 256
 def why_not(problem: Problem) -> str:
     """Return why there is no exact posterior of the problem, or ``""`` if there is one."""
     if problem.scale is not None:
+        from bayesmeta.engines import grid
+
         return grid.why_not(problem)
     if problem.model.likelihood != "normal":
         return f"likelihood '{problem.model.likelihood}'"
@@ -67,9 +67,14 @@ def exact_posterior(problem: Problem) -> Posterior:
     if reason:
         raise ModelError(f"engine 'exact' cannot run {reason}; use engine='nuts'")
     if problem.scale is not None:
+        from bayesmeta.engines import grid
+        from bayesmeta.results.location_scale import LocationScalePosterior
+
         return LocationScalePosterior(problem, grid.integrate(problem))
     if all(len(prior.parts) == 1 for prior in _priors(problem)):
         return ExactPosterior(problem, exact.integrate(problem))
+    from bayesmeta.results.averaged import averaged
+
     components = split(problem)
     parts = [ExactPosterior(one, exact.integrate(one)) for _, one in components]
     return averaged(problem, parts, [weight for weight, _ in components])

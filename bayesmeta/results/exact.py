@@ -13,7 +13,6 @@ from bayesmeta.priors import Flat
 from bayesmeta.properness import integrable_moments, tau_moments, whole_moments
 from bayesmeta.results.draws import Draws
 from bayesmeta.results.heterogeneity import PointMass
-from bayesmeta.results.joint import exact_probability
 from bayesmeta.results.mixture import NormalMixture
 from bayesmeta.results.posterior import draw_values, names_in
 from bayesmeta.results.transformed import Transformed
@@ -63,11 +62,13 @@ class ExactPosterior:
         """The posterior on twice the panels, against which answers are checked; None where tau is known."""
         return None if self.nodes.finer is None else ExactPosterior(self.problem, self.nodes.finer())
 
-    def _orders(self, rows: Floats, new: Floats, k: int) -> tuple[Ints, Ints]:
+    def _orders(self, rows: Floats, new: Floats, k: int) -> tuple[int | Ints, int | Ints]:
         """Return the moments, at most 3, that exist and that can be integrated.
 
         Of mean effects and effects in new studies at rows of a design matrix, and of k studies.
         """
+        if integrable_moments(tau_moments(self.problem)) >= 3:
+            return 3, 3
         flat = np.array([isinstance(prior, Flat) for prior in self.problem.priors.beta], dtype=bool)
         unbounded = ((rows @ self.problem.transform != 0) & flat).any(axis=1)
         unbounded = np.concatenate([unbounded, np.ones(len(new), dtype=bool), np.zeros(k, dtype=bool)])
@@ -190,11 +191,15 @@ class ExactPosterior:
         Statements about tau and at most two effects, or differences of effects, are integrated. Others are
         counted in 400,000 independent draws, which leaves a standard error of `monte_carlo_error`.
         """
+        from bayesmeta.results.joint import exact_probability
+
         exact = exact_probability(self.problem, self.nodes, statement)
         return self._counted(statement) if exact is None else exact
 
     def monte_carlo_error(self, statement: Statement) -> float:
         """Return the standard error of `probability`: 0 where it is integrated, at most 0.0008 elsewhere."""
+        from bayesmeta.results.joint import exact_probability
+
         if exact_probability(self.problem, self.nodes, statement) is not None:
             return 0.0
         p = self._counted(statement)

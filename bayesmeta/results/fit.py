@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from bayesmeta.classical import classical_suite
 from bayesmeta.errors import AnalysisError
-from bayesmeta.results import checks as doubts
 from bayesmeta.results import tables
-from bayesmeta.results.averaged import numerical_error
 from bayesmeta.results.moderated import Moderated
 from bayesmeta.results.posterior import distribution_of, marginal_of, probability_of, quantity_names
 from bayesmeta.results.text import fit_text
@@ -112,12 +109,16 @@ class Fit(Moderated):
         """Classical analyses of the same studies and design; empty if no study has an estimate."""
         if not self.studies.estimable.any():
             return {}
+        from bayesmeta.classical import classical_suite
+
         return classical_suite(self.studies, self.model.mods)
 
     @cached_property
     def warnings(self) -> tuple[tuple[str, str], ...]:
         """Doubts about data, design, priors and convergence, as pairs of identifier and sentence."""
-        return doubts.warnings_of(self)
+        from bayesmeta.results import checks
+
+        return checks.warnings_of(self)
 
     def marginal(self, name: str) -> Marginal:
         """Return the posterior of one quantity: density, cdf, quantiles, intervals, moments.
@@ -335,12 +336,13 @@ class Fit(Moderated):
         return row | {"error": self.error(name, prob=prob)}
 
     def error(self, name: str, *, prob: float = 0.95) -> dict[str, float]:
-        """Return what is known of the numerical error of a quantity: Monte Carlo errors, or ``abs``."""
+        """Return what is known of the numerical error of a quantity: Monte Carlo errors, or ``abs``.
+
+        From an exact fit: the largest difference of median and bounds between two sets of nodes.
+        """
         distribution = distribution_of(self.posterior, name)
         if self.diagnostics is None:
-            error = numerical_error(self.posterior)
-            quartiles = distribution.quantile(np.array([0.25, 0.75]))
-            return {"abs": float(error * (quartiles[1, 0] - quartiles[0, 0]))}
+            return {"abs": integration_error(self.posterior, distribution, prob)}
         from bayesmeta.results.diagnostics import monte_carlo_error
 
         return monte_carlo_error(distribution.values[:, :, 0], prob=prob)  # type: ignore[attr-defined]
@@ -350,3 +352,17 @@ def _frame(rows: dict[str, tables.Row]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def integration_error(posterior: Posterior, distribution: Distribution, prob: float) -> float:
+    """Return the largest difference of median and bounds of one quantity between two sets of nodes.
+
+    Where the quantity has none of its own, that of the whole posterior, in its interquartile range.
+    """
+    differences = getattr(distribution, "differences", None)
+    if differences is not None:
+        return float(differences(np.array([(1 - prob) / 2, 0.5, (1 + prob) / 2])).max())
+    from bayesmeta.results.averaged import numerical_error
+
+    quartiles = distribution.quantile(np.array([0.25, 0.75]))
+    return numerical_error(posterior) * float(quartiles[1, 0] - quartiles[0, 0])

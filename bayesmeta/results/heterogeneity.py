@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf, log, nan, sqrt, tanh
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -120,8 +120,8 @@ class TauDensity:
         return panel_density(self.rule, self.f)
 
     @cached_property
-    def _found(self) -> dict[bytes, Floats]:
-        """Quantiles that were asked for before; tau2, I2 and H2 ask for the same."""
+    def remembered(self) -> dict[object, Any]:
+        """Answers that were given before; tau2, I2 and H2 ask for the same quantiles."""
         return {}
 
     def select(self, index: int) -> TauDensity:  # noqa: ARG002 - there is one quantity
@@ -210,9 +210,9 @@ class TauDensity:
         """Return the (n, 1) points below which the probabilities are `p`, shape (n,) or (n, 1)."""
         p = np.asarray(p, dtype=np.float64).reshape(-1)
         key = p.tobytes()
-        if key not in self._found:
-            self._found[key] = readonly(self.substitution.tau(self._quantile_of_u(p))[:, None])
-        return self._found[key]
+        if key not in self.remembered:
+            self.remembered[key] = readonly(self.substitution.tau(self._quantile_of_u(p))[:, None])
+        return np.asarray(self.remembered[key])
 
     def _quantile_of_u(self, p: Floats) -> Floats:
         u = self.panels.quantile(p)
@@ -225,6 +225,17 @@ class TauDensity:
         if not agree(beyond(missed, u * density) / wanted):
             return finer._quantile_of_u(p)
         return u - np.where(upper, -missed, missed) / np.maximum(density, TINY)
+
+    def differences(self, p: Floats) -> Floats:
+        """Return by how much the (n, 1) quantiles of two sets of nodes differ, 0 where there is one set."""
+        tau = self.quantile(p)
+        if self.finer is None:
+            return np.zeros_like(tau)
+        u, finer = self.substitution.u(tau[:, 0]), self.finer()
+        upper = p > 0.5
+        (one, _), (two, density) = self.panels.tail(u, upper), finer.panels.tail(u, upper)
+        stretch = np.exp(self.substitution.log_derivative(u))
+        return np.asarray((np.abs(one - two) / np.maximum(density, TINY) * stretch)[:, None])
 
     def mode(self) -> Floats:
         """Return the (1,) highest point of the density of tau; 0 where it is unbounded there."""
@@ -351,6 +362,10 @@ class PointMass:
     def density(self, x: Floats) -> Floats:
         """Return (n, 1) infinity at the value, 0 elsewhere."""
         return np.where(np.asarray(x).reshape(-1, 1) == self.value, inf, 0.0)
+
+    def differences(self, p: Floats) -> Floats:
+        """Return (n, 1) zeros: nothing is integrated."""
+        return np.zeros((np.size(p), 1))
 
     def cdf(self, x: Floats) -> Floats:
         """Return (n, 1) probabilities: 0 below the value, 1 from it on."""

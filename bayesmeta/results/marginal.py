@@ -173,12 +173,14 @@ def summarise(distribution: Distribution, *, prob: float = 0.95, kind: str = "et
     """Return mode, median, mean, standard deviation and interval of all quantities of a distribution."""
     check_interval(prob, kind)
     part = distribution.part if isinstance(distribution, NormalMixture) else None
-    if part is None:
-        return _summary(distribution, prob, kind)
-    answers, question = part.whole.remembered, ("summary", prob, kind)
+    whole, place = (distribution, slice(None)) if part is None else part
+    answers = getattr(whole, "remembered", None)
+    if answers is None:
+        return _summary(whole, prob, kind)
+    question = ("summary", prob, kind)
     if question not in answers:
-        answers[question] = _summary(part.whole, prob, kind)
-    return Summary(*(column[part.place] for column in answers[question]))
+        answers[question] = _summary(whole, prob, kind)
+    return Summary(*(column[place] for column in answers[question]))
 
 
 def _summary(distribution: Distribution, prob: float, kind: str) -> Summary:

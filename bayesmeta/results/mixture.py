@@ -12,6 +12,7 @@ from scipy import special
 
 from bayesmeta.errors import NumericalError
 from bayesmeta.results.certificate import TOO_SLOW, agree, beyond
+from bayesmeta.results.tails import Tail, halley, middle_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,14 +38,6 @@ SQUARED = 1e-4
 """Last step of Newton's method, on the scale of the distribution; the error after it is its square."""
 CANDIDATES = 10
 """Most nodes at whose means the search for the highest point of a density looks."""
-
-
-class _Tail(NamedTuple):
-    """Distribution function of a mixture and its first three derivatives, each (n, q)."""
-
-    cdf: Floats
-    slope: Floats
-    curvature: Floats
 
 
 class Part(NamedTuple):
@@ -243,6 +236,14 @@ class NormalMixture:
                 return np.asarray(sign * (x - missed / tail.slope) + self._offset)
         return self.finer().quantile(p)
 
+    def differences(self, p: Floats) -> Floats:
+        """Return by how much the (n, q) quantiles of two sets of nodes differ, 0 where there is one set."""
+        x = self.quantile(p)
+        if self.finer is None:
+            return np.zeros_like(x)
+        moved = np.abs(self._below(x) - self.finer()._below(x))
+        return np.asarray(moved / np.maximum(self.density(x), TINY))
+
     def _used(self, p: float) -> NormalMixture:
         """Return the mixture without nodes that no probability of p or more can feel."""
         kept = self.weights > NEGLIGIBLE * p / self.weights.size
@@ -259,7 +260,7 @@ class NormalMixture:
         for _ in range(QUICK_STEPS):
             tail = self._tail(x, sign)
             with np.errstate(all="ignore"):
-                step = _halley(tail, p)
+                step = halley(tail, p)
                 settled = np.abs(step) * (tail.slope + p / self._typical[1]) <= last * p
             if settled.all():
                 return x - step
@@ -302,10 +303,10 @@ class NormalMixture:
             tail = self._tail(x, sign)
             low, high = np.where(tail.cdf < p, x, low), np.where(tail.cdf > p, x, high)
             with np.errstate(all="ignore"):
-                proposal = x - _halley(tail, p)
+                proposal = x - halley(tail, p)
             inside = (proposal >= low) & (proposal <= high)
             proposal = np.where(
-                tail.cdf == p, x, np.where(inside, proposal, _middle(low, high, sign * centre, width))
+                tail.cdf == p, x, np.where(inside, proposal, middle_of(low, high, sign * centre, width))
             )
             moved, x = np.abs(proposal - x), proposal
             scale = np.minimum(width, p / np.maximum(tail.slope, TINY))
@@ -321,7 +322,7 @@ class NormalMixture:
         rates = 1 / np.maximum(self.sds.T, TINY)
         return np.ascontiguousarray(self._deviations.T), np.ascontiguousarray(rates), self.weights * rates
 
-    def _tail(self, x: Floats, sign: Floats) -> _Tail:
+    def _tail(self, x: Floats, sign: Floats) -> Tail:
         means, rates, heights = self._by_quantity
         z = x[:, :, None] - sign[:, :, None] * means
         z *= rates
@@ -331,7 +332,7 @@ class NormalMixture:
         np.exp(pdf, out=pdf)
         slope = np.vecdot(pdf, heights)
         pdf *= z
-        return _Tail(cdf, slope / SQRT_2PI, np.vecdot(pdf, heights * rates) / -SQRT_2PI)
+        return Tail(cdf, slope / SQRT_2PI, np.vecdot(pdf, heights * rates) / -SQRT_2PI)
 
     def _bracket(self, p: Floats, sign: Floats) -> tuple[Floats, Floats]:
         """Return bounds of the quantiles: the lowest and the highest of the nodes."""
@@ -392,18 +393,3 @@ class NormalMixture:
         """Return (n, q) draws; the quantities of one draw share its node and are otherwise independent."""
         node = rng.choice(self.weights.size, size=n, p=self.weights)
         return np.asarray(self.means[node] + self.sds[node] * rng.standard_normal((n, self.size)))
-
-
-def _halley(tail: _Tail, p: Floats) -> Floats:
-    """Return the step towards a root of g = log(F / p), to be subtracted."""
-    newton = np.log(tail.cdf / p) * tail.cdf / tail.slope
-    second = tail.curvature / tail.slope - tail.slope / tail.cdf
-    return np.asarray(newton / (1 - np.minimum(np.maximum(0.5 * newton * second, -0.5), 0.5)))
-
-
-def _middle(low: Floats, high: Floats, centre: Floats, width: Floats) -> Floats:
-    """Return a point between, halving the distance on a scale that is logarithmic far from the centre."""
-    with np.errstate(invalid="ignore"):
-        ends = np.arcsinh((low - centre) / width) + np.arcsinh((high - centre) / width)
-    ends = np.where(np.isfinite(ends), ends, 0.0)
-    return np.clip(centre + width * np.sinh(ends / 2), low, high)

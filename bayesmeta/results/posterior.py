@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from bayesmeta.classical.projection import project
+from bayesmeta.conditional import prepare
 from bayesmeta.errors import AnalysisError, printable, suggest
-from bayesmeta.kernel import gaussian_data
 from bayesmeta.results.expression import parse_statement
 from bayesmeta.results.marginal import Marginal
 from bayesmeta.results.transformed import SQUARE, inconsistency, variability
@@ -93,8 +92,9 @@ def typical_variance(problem: Problem) -> float:
     """
     if problem.model.likelihood != "normal" or problem.k <= problem.p:
         return nan
-    data = gaussian_data(problem.y, problem.v, problem.X)
-    return (problem.k - problem.p) / float(project(data, np.zeros(1)).trace[0])
+    from bayesmeta.classical.projection import project
+
+    return (problem.k - problem.p) / float(project(prepare(problem).data, np.zeros(1)).trace[0])
 
 
 def quantity_names(problem: Problem) -> tuple[str, ...]:

@@ -130,6 +130,10 @@ class Transformed:
         """Return the (n, 1) points below which the probabilities are `p`, shape (n,)."""
         return self.scale.forward(self.base.quantile(p))
 
+    def differences(self, p: Floats) -> Floats:
+        """Return by how much the (n, 1) quantiles of two sets of nodes differ."""
+        return self.base.differences(p) * self.scale.derivative(self.base.quantile(p))
+
     def mode(self) -> Floats:
         """Return the (1,) highest point of the density; 0 where it is unbounded there."""
         base = self.base
