@@ -224,10 +224,11 @@ def _every(k: int, least: int) -> Bools:
 def _drawn(k: int, least: int, most: int, rng: np.random.Generator) -> Bools:
     """Return different subsets with at least so many of k studies, (most, k), drawn uniformly."""
     packed = np.zeros((0, -(-k // 8)), dtype=np.uint8)
+    used = np.packbits(np.ones(k, dtype=bool))
     while packed.shape[0] < most:
-        included = rng.random((most, k), dtype=np.float32) < 0.5
-        more = np.packbits(included[included.sum(axis=1) >= least], axis=1)
-        packed = np.concatenate([packed, more])
+        more = rng.integers(256, size=(most, used.size), dtype=np.uint8) & used
+        enough = np.bitwise_count(more).sum(axis=1) >= least
+        packed = np.concatenate([packed, more[enough]])
         _, first = np.unique(packed, axis=0, return_index=True)
         packed = packed[np.sort(first)]
     return np.unpackbits(packed[:most], axis=1, count=k).astype(bool)
@@ -289,61 +290,66 @@ def subsets(
 
 
 class _Group(NamedTuple):
-    """Subsets of about the same size, with their priors."""
+    """Subsets of about the same size."""
 
     rows: Ints
-    reviews: Reviews
-    prior: Prior
-    moments: Floats
+    """Their rows."""
+    width: int
+    """Size to which they are filled up."""
 
 
 def _together(problem: Problem, included: Bools, prob: float, answers: Answers) -> Ints:
     """Write the answers of the subsets that can be integrated together; return the rows that are left."""
     left = np.ones(included.shape[0], dtype=bool)
+    moments = _moments(problem, included)
 
-    def found(group: _Group) -> tuple[Ints, Answers]:
-        return group.rows, integrate_many(group.reviews, group.prior, moments=group.moments, prob=prob)
+    def found(group: _Group) -> Answers:
+        reviews, prior = _reviews(problem, included[group.rows], group.width)
+        return integrate_many(reviews, prior, moments=moments[group.rows], prob=prob)
 
+    groups = _groups(problem, included, moments)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for rows, answer in pool.map(found, _groups(problem, included)):
+        for group, answer in zip(groups, pool.map(found, groups), strict=True):
             settled = answer.error <= LIMIT
+            which = group.rows[settled]
             for kept, values in zip(answers, answer.take(settled), strict=True):
-                kept[rows[settled]] = values
-            left[rows[settled]] = False
+                kept[which] = values
+            left[which] = False
     return np.flatnonzero(left)
 
 
-def _groups(problem: Problem, included: Bools) -> list[_Group]:
+def _moments(problem: Problem, included: Bools) -> Floats:
+    """Return the bounds below which the orders of existing moments of tau lie, (R,)."""
+    tail = problem.priors.tau_density.tail - flat_coefficients(problem) - 1.0
+    return np.asarray(tail + included.sum(axis=1), dtype=np.float64)
+
+
+def _groups(problem: Problem, included: Bools, moments: Floats) -> list[_Group]:
     """Return the subsets in groups; without those whose posterior does not exist or must be alone."""
     mu, tau = problem.priors.beta[0], problem.priors.tau
-    bound = isinstance(tau, AdaptivePrior)
     if not problem.priors.tau_density.smooth or not isinstance(mu, Normal | Flat) or problem.model.is_common:
         return []
     size = included.sum(axis=1)
-    tail = problem.priors.tau_density.tail - flat_coefficients(problem) - 1.0
-    moments = np.asarray(tail + size, dtype=np.float64)
-    usable = (moments > 0) & (size >= (2 if bound else 1))
+    usable = (moments > 0) & (size >= (2 if isinstance(tau, AdaptivePrior) else 1))
     width = np.where(usable, -(-size // WIDTH) * WIDTH, 0)
     groups = []
     for n in np.unique(width[width > 0]).tolist():
         which = np.flatnonzero(width == n)
-        groups += [
-            _group(problem, included, which[first : first + MOST_REVIEWS], n, moments)
-            for first in range(0, which.size, MOST_REVIEWS)
-        ]
+        parts = range(0, which.size, MOST_REVIEWS)
+        groups += [_Group(which[first : first + MOST_REVIEWS], n) for first in parts]
     return groups
 
 
-def _group(problem: Problem, included: Bools, rows: Ints, width: int, moments: Floats) -> _Group:
-    k, chosen = problem.k, included[rows]
+def _reviews(problem: Problem, chosen: Bools, width: int) -> tuple[Reviews, Prior]:
+    """Return subsets (R, k) as reviews of `width` studies, and the prior of tau."""
     size = chosen.sum(axis=1)
-    order = np.argsort(~chosen, axis=1, kind="stable")[:, : min(width, k)]
+    order = np.argsort(~chosen, axis=1, kind="stable")[:, : min(width, problem.k)]
     order = np.where(np.arange(order.shape[1]) < size[:, None], order, order[:, :1])
-    mu, ones = problem.priors.beta[0], np.ones(rows.size)
+    mu, ones = problem.priors.beta[0], np.ones(size.size)
     mean, sd = (mu.mu, mu.sigma) if isinstance(mu, Normal) else (0.0, np.inf)
     prior, unit = _prior(problem, chosen)
     reviews = Reviews(problem.y[order], problem.v[order], mean * ones, sd**-2.0 * ones, unit, size)
-    return _Group(rows, reviews, prior, moments[rows])
+    return reviews, prior
 
 
 def _prior(problem: Problem, chosen: Bools) -> tuple[Prior, Floats]:
