@@ -35,6 +35,15 @@ def check_command(
         terminal.warning(one["id"], one["message"])
 
 
+EXAMINED = {
+    "atlas": "the prior atlas",
+    "tipping_points": "tipping points",
+    "studies": "single studies and subsets",
+    "small_study": "small-study effects",
+}
+"""What is examined beyond the fits, by its entry."""
+
+
 def described(plan: Plan) -> dict[str, Any]:
     """Return what would run, as mappings and lists.
 
@@ -71,6 +80,11 @@ def described(plan: Plan) -> dict[str, Any]:
         ],
         "leave_one_out": options.leave_one_out,
         "prior_sensitivity": {"tau": list(options.tau_priors), "mu": list(options.mu_priors)},
+        "atlas": options.atlas,
+        "tipping_points": options.tipping_points,
+        "studies": options.studies,
+        "small_study": options.small_study,
+        "moderators": list(analysis.moderators.terms),
         "also": list(plan.also),
         "expected": [
             {"quantity": one.quantity, "value": one.value, "tolerance": one.tolerance}
@@ -115,5 +129,10 @@ def _sensitivity(content: Mapping[str, Any]) -> Iterator[RenderableType]:
     for name, listed in content["prior_sensitivity"].items():
         if listed:
             yield line(f"other priors of {name}: {', '.join(listed)}")
+    wanted = [text for name, text in EXAMINED.items() if content[name]]
+    if wanted:
+        yield line(f"where the exact engine can: {', '.join(wanted)}")
+    if content["moderators"]:
+        yield line(f"every subset of the moderators {', '.join(content['moderators'])}")
     if content["also"]:
         yield line(f"the same counts as {', '.join(content['also'])}")

@@ -18,6 +18,7 @@ from bayesmeta.cli.layout import (
     probability,
     table,
 )
+from bayesmeta.cli.robust import robust
 from bayesmeta.cli.verdicts import agreement, verdicts
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def run_view(content: Block) -> Iterator[RenderableType]:
     yield from regressions(content)
     yield from subgroups(content)
     yield from sensitivity(content)
+    yield from robust(content)
     yield from other_measures(content)
     yield from verdicts(content)
 

@@ -1,0 +1,107 @@
+"""Influence, outliers, subsets, groups and selected moderators, from a run to the tables of its report."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import bayesmeta as bm
+from bayesmeta.report import studies_tables as tables
+from bayesmeta.report.facts import Facts
+
+GROUPS = '[[subgroups]]\nby = "site"\ntau = "shared"\n'
+MODERATORS = '[moderators]\nterms = ["months", "site"]\n'
+STUDIES = "[sensitivity]\nstudies = true\natlas = false\n"
+
+
+@pytest.fixture
+def facts(small):
+    return Facts(small(rest=GROUPS + MODERATORS + STUDIES), {})
+
+
+def cells(row):
+    return [cell.replace("\xa0", " ").replace("\u202f", " ") for cell in row.cells]
+
+
+def given():
+    return bm.Studies.from_effects(
+        [0.10, 0.30, 0.20, 0.50],
+        sei=[0.10, 0.12, 0.20, 0.15],
+        slab=list("ABCD"),
+        measure="SMD",
+        data={"months": [3, 6, 6, 12], "site": ["hip", "hip", "spine", "spine"]},
+    )
+
+
+def test_every_study_has_a_row_and_its_numbers_are_those_of_the_function(facts):
+    rows = facts.document["robustness"]["influence"]
+    table = bm.influence(bm.fit(given()))
+    assert [one["study"] for one in rows] == list("ABCD")
+    assert [one["shift"] for one in rows] == pytest.approx(table["shift"].tolist(), rel=1e-7)
+    shown = tables.influence_table(facts)
+    assert cells(shown.rows[0])[:2] == ["A", f"{table['z'].iloc[0]:.2f}".replace("-", "−")]
+
+
+def test_a_study_that_is_not_predicted_is_marked(facts):
+    facts.document["robustness"]["influence"][1]["z"] = -2.5
+    assert [row.style for row in tables.influence_table(facts).rows] == ["", "bad", "", ""]
+
+
+def test_the_last_step_is_the_answer_from_all_studies(facts):
+    last = facts.document["robustness"]["cumulative"]["studies"][-1]
+    assert last["k"] == 4
+    for part in ("median", "lower", "upper"):
+        assert last["mu"][part] == pytest.approx(facts.posterior["mu"][part], rel=1e-7)
+    assert len(tables.cumulative_table(facts).rows) == 4
+
+
+def test_all_subsets_of_two_and_more_are_counted(facts):
+    assert facts.document["robustness"]["subsets"]["count"] == 11
+    assert "Over 11 subsets of two or more studies" in tables.subsets_text(facts)
+
+
+def test_groups_that_share_tau_are_the_levels_of_a_regression(facts):
+    division = facts.document["subgroups"]["site"]
+    model = bm.Model(mods="0 + C(site)")
+    fit = bm.fit(given(), model)
+    assert division["tau"] == "shared"
+    for group in ("hip", "spine"):
+        wanted = fit.marginal(f"site[{group}]").median
+        assert division["shared"][group]["median"] == pytest.approx(wanted, rel=1e-7)
+    difference = division["posterior_differences"]["spine - hip"]
+    draws = fit.draws(4000, seed=1)["beta"].to_numpy().reshape(-1, 2)
+    # 4,000 draws: a standard error of 0.016 sd
+    gap = np.diff(draws, axis=1)
+    assert difference["mean"] == pytest.approx(gap.mean(), abs=0.08 * gap.std())
+    assert tables.shared_table(facts, "site", division).rows[0].cells[0] == "hip"
+    assert "one τ for all groups" in tables.differences_table(facts, "site", division).caption
+
+
+def test_selected_moderators_are_those_of_the_function(facts):
+    found = bm.moderator_selection(given(), ["months", "site"])
+    wanted = found.inclusion()["posterior"]
+    block = facts.document["moderators"]
+    assert block["count"] == 4
+    for name in ("months", "site"):
+        assert block["inclusion"][name]["posterior"] == pytest.approx(wanted[name], rel=1e-8)
+    assert [row.cells[0] for row in tables.inclusion_table(facts).rows] == ["months", "site"]
+    assert "months" in [row.cells[0] for row in tables.averaged_table(facts).rows]
+    best = found.models(1).iloc[0]
+    what = "The model without moderators" if best["mods"].strip() == "1" else f"The model “{best['mods']}”"
+    assert tables.moderators_text(facts).startswith(f"{what} is the likeliest of them, with probability ")
+
+
+def test_without_being_asked_there_is_none_of_it(small):
+    facts = Facts(small(), {})
+    assert tables.influence_table(facts) is None
+    assert tables.cumulative_table(facts) is None
+    assert tables.inclusion_table(facts) is None
+    assert tables.averaged_table(facts) is None
+    assert tables.outlier_text(facts) == tables.subsets_text(facts) == tables.moderators_text(facts) == ""
+
+
+def test_a_moderator_that_is_not_there_stops_the_run_before_it_begins(small):
+    with pytest.raises(bm.errors.BayesmetaError) as caught:
+        small(rest='[moderators]\nterms = ["month"]\n')
+    assert "[moderators]: " in str(caught.value)
+    assert "month" in str(caught.value)
