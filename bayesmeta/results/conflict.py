@@ -131,6 +131,10 @@ def _tail(prior: Prior, estimate: float, variance: Floats, weights: Floats) -> f
 
 def nodes(prior: Prior) -> tuple[Floats, Floats]:
     """Return points of a proper prior, and their weights, for averages over it."""
+    if len(prior.parts) > 1:
+        parts = [(weight, *nodes(part)) for weight, part in prior.parts]
+        points = np.concatenate([x for _, x, _ in parts])
+        return points, np.concatenate([weight * share for weight, _, share in parts])
     if isinstance(prior, Fixed):
         return np.array([prior.value]), np.ones(1)
     if isinstance(prior, Product):
