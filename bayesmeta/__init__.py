@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bayesmeta.model import Model
     from bayesmeta.regression import compare_models, moderator_selection, subgroups
     from bayesmeta.results.fit import Fit
+    from bayesmeta.results.prior_table import prior_predictive
     from bayesmeta.sensitivity import (
         bayes_factor,
         bayes_factors,
@@ -73,6 +74,7 @@ __all__ = [
     "outliers",
     "plots",
     "prior_path",
+    "prior_predictive",
     "prior_sensitivity",
     "priors",
     "run",
@@ -106,6 +108,7 @@ _HOMES = {
     "moderator_selection": "regression",
     "outliers": "sensitivity",
     "prior_path": "sensitivity",
+    "prior_predictive": "results.prior_table",
     "prior_sensitivity": "sensitivity",
     "run": "workflow.run",
     "subgroups": "regression",
