@@ -25,7 +25,6 @@ from bayesmeta.errors import AnalysisError
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.model import Model
 from bayesmeta.priors import Normal, as_prior
-from bayesmeta.problem import prior_scale
 from bayesmeta.results.blend import blend, posterior_weights
 from bayesmeta.results.heterogeneity import PointMass
 from bayesmeta.results.marginal import Marginal
@@ -51,8 +50,6 @@ STEPS: tuple[tuple[str, tuple[float, ...]], ...] = (
 STEPS_PSMA = (*STEPS, ("one-sided", (0.025, 0.05, 0.5)))
 """All six of Bartos et al. (2023); the last takes most of the time."""
 REGRESSIONS = ("PET", "PEESE")
-PEESE_SCALE = 10.0
-"""Prior standard deviation of the slope on the variance, over u: 5 for standardised differences, u = 2."""
 
 
 class BiasModel(NamedTuple):
@@ -199,7 +196,8 @@ def average(
         and step functions, and among each of them.
     pet, peese : Prior or str
         Normal priors of the slopes on the standard error and on the variance; by default ``Normal(0, 1)`` and
-        ``Normal(0, 10 / u)``, u being the scale of the default priors (5 for standardised differences).
+        ``Normal(0, 1 / s)``, s being the median standard error, so that both allow a study of that precision
+        the same bias. Where s = 0.2 the latter is ``Normal(0, 5)``.
     alternative : {"auto", "greater", "less"}
         Direction of the one-sided p-values, as in `selection_model`.
 
@@ -210,7 +208,7 @@ def average(
     ModelError
         A model with moderators or counts.
     PriorError
-        A prior that is not proper, or that has no default for these effects.
+        A prior of mu or tau that is not proper, or that has no default for these effects.
 
     Notes
     -----
@@ -266,7 +264,7 @@ def average(
 
 
 def _slopes(studies: Studies, pet: Prior | str, peese: Prior | str | None) -> dict[str, Prior]:
-    wide = Normal(0, PEESE_SCALE / prior_scale(studies, wanted="peese")) if peese is None else as_prior(peese)
+    wide = Normal(0, 1 / float(np.median(studies.sei))) if peese is None else as_prior(peese)
     slopes = {"PET": as_prior(pet), "PEESE": wide}
     for name, prior in slopes.items():
         if not isinstance(prior, Normal):

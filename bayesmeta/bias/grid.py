@@ -22,9 +22,10 @@ from math import ceil, exp, inf
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import betaln, ndtr
+from scipy.special import betaln
 
 from bayesmeta.bias.arsinh import Axis, AxisDistribution, axis_panels, point_panels
+from bayesmeta.bias.weights import interval_probabilities
 from bayesmeta.errors import NumericalError
 
 if TYPE_CHECKING:
@@ -37,14 +38,18 @@ if TYPE_CHECKING:
 HALF_LOG_2PI = 0.5 * float(np.log(2 * np.pi))
 LONGEST_RATIO = 24.0
 """Largest minus logarithm of a ratio of weights that is integrated."""
-REACHES = np.array([2.0, 3.5, 5.0, 7.0, 10.0, 14.0, 19.0, LONGEST_RATIO])
-"""Minus logarithms of ratios to which the integral may be cut."""
 LEFT_OUT = 1e-9
-"""Posterior probability beyond that may be left out."""
+"""Posterior probability of a node of the coarse rule beyond which the ratio is left out."""
+WIDENED = 0.25
+"""Part of its length by which the range of a ratio grows on both sides in the finer grids."""
+SEARCH = ((61, 2), (41, 3), (21, 5), (15, 7), (15, 8))
+"""Points of mean and tau, and nodes in a panel of a ratio, in each round of the search for the box."""
 LONGEST_PANEL = 7.0
 """Length in the logarithm of a ratio of a panel of its rule; the singularities are pi away."""
 RATIO_NODES = (0, 12, 10, 10)
 """Nodes of such a panel in the coarsest grid, by the number of free weights."""
+MANY = 20
+"""Number of studies above which the weights are known so well that their rule must be finer."""
 DEPTH = 26.0
 """Depth below the peak of the log posterior to which the box reaches."""
 DEEPEST = 600.0
@@ -53,7 +58,11 @@ BLOCK = 2_000_000
 """Largest number of values of one array."""
 GOAL, LIMIT = 1e-5, 1e-4
 """Error at which refinement stops, and above which there is no answer."""
-REFINEMENTS = 3
+FINER = (1.5, 2.25, 3.5)
+"""Sizes of the grids that are compared with the coarsest, one after another."""
+
+
+type Range = tuple[float, float]
 
 
 class WeightPrior(NamedTuple):
@@ -128,10 +137,9 @@ def integrate(task: Task) -> Grid:
     """
     axes = _axes(task)
     box = _box(task, axes)
-    size = 1.0
-    coarse = _evaluate(task, axes, box, size)
-    for _ in range(REFINEMENTS):
-        size, box = 1.5 * size, _wider(box)
+    coarse = _evaluate(task, axes, box, 1.0)
+    box = _wider(box)
+    for size in FINER:
         fine = _evaluate(task, axes, box, size)
         error = _difference(coarse, fine)
         if error <= GOAL:
@@ -145,7 +153,7 @@ def integrate(task: Task) -> Grid:
     return Grid(fine.log_evidence, fine.mu, fine.tau, fine.weights_mean, fine.weights_sd, error)
 
 
-def weight_rule(task: Task, n: int, reaches: Sequence[float]) -> WeightRule:
+def weight_rule(task: Task, n: int, ranges: Sequence[Range]) -> WeightRule:
     """Return nodes of the weights.
 
     Parameters
@@ -154,8 +162,8 @@ def weight_rule(task: Task, n: int, reaches: Sequence[float]) -> WeightRule:
         Step function and prior of the weights.
     n : int
         Nodes in a panel.
-    reaches : sequence of float
-        For each ratio of neighbouring weights how small it gets, as minus its logarithm.
+    ranges : sequence of Range
+        Limits of the logarithm of each ratio of neighbouring weights.
 
     Notes
     -----
@@ -168,8 +176,8 @@ def weight_rule(task: Task, n: int, reaches: Sequence[float]) -> WeightRule:
         return WeightRule(np.concatenate([[1.0], task.known])[None], np.zeros(1))
     alpha, monotone = np.array(task.weights.alpha), task.weights.monotone
     omega, log_mass = np.ones((1, 1)), np.zeros(1)
-    for j, reach in enumerate(reaches):
-        logs, mass = _ratio_rule(n, reach)
+    for j, limits in enumerate(ranges):
+        logs, mass = _ratio_rule(n, limits)
         a, b = (float(alpha[j + 1 :].sum()), float(alpha[j])) if monotone else (1.0, 1.0)
         density = a * logs + (b - 1) * np.log1p(-np.exp(logs)) - betaln(a, b) + np.log(mass)
         base = omega[:, -1:] if monotone else np.ones((omega.shape[0], 1))
@@ -179,39 +187,12 @@ def weight_rule(task: Task, n: int, reaches: Sequence[float]) -> WeightRule:
     return WeightRule(omega, log_mass)
 
 
-def _ratio_rule(n: int, reach: float) -> tuple[Floats, Floats]:
-    """Return nodes and weights of the logarithm of a ratio between -reach and 0."""
+def _ratio_rule(n: int, limits: Range) -> tuple[Floats, Floats]:
+    """Return nodes and weights of the logarithm of a ratio between its limits."""
     nodes, weights = np.polynomial.legendre.leggauss(n)
-    edges = np.linspace(-reach, 0.0, ceil(reach / LONGEST_PANEL) + 1)
+    edges = np.linspace(*limits, ceil((limits[1] - limits[0]) / LONGEST_PANEL) + 1)
     half = np.diff(edges)[:, None] / 2
     return ((edges[:-1, None] + half) + half * nodes).ravel(), (half * weights).ravel()
-
-
-def interval_probabilities(steps: WeightFunction, v: Floats, mu: Floats, s: Floats) -> Floats:
-    """Return the probability of each interval of p-values, (k, g, intervals).
-
-    Parameters
-    ----------
-    steps : WeightFunction
-        Step function.
-    v : (k,) array
-        Sampling variances.
-    mu : (g,) array
-        Means of the effects.
-    s : (k, g) array
-        Standard deviations of the effects.
-    """
-    cuts = np.sort(steps.cuts())
-    edges = np.concatenate([[-inf], cuts, [inf]])
-    z = (edges[:, None, None] * np.sqrt(v)[:, None] - mu) / s
-    below, above = ndtr(z), ndtr(-z)
-    parts = np.where(z[:-1] > 0, above[:-1] - above[1:], below[1:] - below[:-1])
-    middles = np.concatenate([[cuts[0] - 1], (cuts[1:] + cuts[:-1]) / 2, [cuts[-1] + 1]])
-    places = steps.interval_of(middles)
-    total = np.zeros((*s.shape, len(steps.intervals)))
-    for part, place in zip(parts, places.tolist(), strict=True):
-        total[..., place] += part
-    return total
 
 
 class _Axes(NamedTuple):
@@ -222,7 +203,7 @@ class _Axes(NamedTuple):
 class _Box(NamedTuple):
     mu: tuple[float, float]
     tau: tuple[float, float]
-    reaches: tuple[float, ...]
+    ranges: tuple[Range, ...]
 
 
 def _axes(task: Task) -> _Axes:
@@ -305,37 +286,49 @@ def _log_chance(chances: Floats, omega: Floats) -> Floats:
 def _box(task: Task, axes: _Axes) -> _Box:
     """Return the box in the axes' coordinates outside which the posterior is negligible."""
     free = 0 if task.steps is None or task.known is not None else len(task.steps.steps)
-    box = _Box(_whole(task.mu, axes.mu), _whole(task.tau, axes.tau), (LONGEST_RATIO,) * free)
-    for points, n in ((61, 2), (41, 2), (21, 4)):
-        rule = weight_rule(task, n, box.reaches)
+    box = _Box(_whole(task.mu, axes.mu), _whole(task.tau, axes.tau), ((-LONGEST_RATIO, 0.0),) * free)
+    for points, n in SEARCH:
+        rule = weight_rule(task, n, box.ranges)
         t, u = _linear(axes.mu, box.mu, points), _linear(axes.tau, box.tau, points)
         mu, tau = _places(axes, *(part.ravel() for part in np.meshgrid(t, u, indexing="ij")))
-        log_f, beyond = _log_joint(task, mu, tau, rule, _beyond(task, rule, free))
+        log_f, shares = _log_joint(task, mu, tau, rule, _at_nodes(n, box.ranges))
         log_f = log_f.reshape(t.size, u.size)
         log_f += _stretch(axes.mu, t)[:, None] + _stretch(axes.tau, u)
         f = np.exp(log_f - log_f.max())
         high = f > exp(-DEPTH)
-        tails = (f.ravel() @ beyond / f.sum()).reshape(free, REACHES.size)
-        box = _Box(_around(t, high.any(axis=1)), _around(u, high.any(axis=0)), _cut(tails))
+        ranges = _cut(f.ravel() @ shares / f.sum(), n, box.ranges)
+        box = _Box(_around(t, high.any(axis=1)), _around(u, high.any(axis=0)), ranges)
     return box
 
 
-def _beyond(task: Task, rule: WeightRule, free: int) -> Floats:
-    """Return whether each ratio of weights (or each weight) is beyond each reach, (n, free * reaches)."""
-    base = rule.omega[:, :-1] if task.weights.monotone else np.ones(1)
-    ratios = -np.log(rule.omega[:, 1:] / base)[:, :free]
-    return (ratios[:, :, None] > REACHES).reshape(rule.log_mass.size, -1).astype(float)
+def _at_nodes(n: int, ranges: Sequence[Range]) -> Floats:
+    """Return whether each node of the weights has each node of each ratio, (nodes, nodes of all ratios)."""
+    if not ranges:
+        return np.zeros((1, 0))
+    sizes = [_ratio_rule(n, limits)[0].size for limits in ranges]
+    places = np.indices(sizes).reshape(len(sizes), -1)
+    return np.concatenate([np.eye(size)[place] for size, place in zip(sizes, places, strict=True)], axis=1)
 
 
-def _cut(tails: Floats) -> tuple[float, ...]:
-    """Return for each ratio the first reach beyond which there is next to nothing."""
-    return tuple(float(REACHES[np.argmax(np.append(tail[:-1], 0.0) < LEFT_OUT)]) for tail in tails)
+def _cut(shares: Floats, n: int, ranges: Sequence[Range]) -> tuple[Range, ...]:
+    """Return for each ratio the range that reaches one node further than those that have a share."""
+    found, start = [], 0
+    for limits in ranges:
+        nodes = _ratio_rule(n, limits)[0]
+        kept = np.flatnonzero(shares[start : start + nodes.size] > LEFT_OUT)
+        ends = np.concatenate([[limits[0]], nodes, [limits[1]]])
+        found.append((float(ends[kept[0]]), float(ends[kept[-1] + 2])))
+        start += nodes.size
+    return tuple(found)
 
 
 def _wider(box: _Box) -> _Box:
-    """Return the box with the next reach of every ratio, so that two grids show what was left out."""
-    places = [int(np.argmax(reach <= REACHES)) for reach in box.reaches]
-    return box._replace(reaches=tuple(float(REACHES[min(at + 1, REACHES.size - 1)]) for at in places))
+    """Return the box with wider ranges of the ratios, so that two grids show what was left out."""
+    ranges = []
+    for low, high in box.ranges:
+        more = WIDENED * (high - low)
+        ranges.append((max(-LONGEST_RATIO, low - more), min(0.0, high + more)))
+    return box._replace(ranges=tuple(ranges))
 
 
 def _whole(prior: Prior | None, axis: Axis | None) -> tuple[float, float]:
@@ -374,7 +367,8 @@ def _evaluate(task: Task, axes: _Axes, box: _Box, size: float) -> Grid:
     """Return the posterior on the grid of relative size `size`."""
     t = point_panels() if axes.mu is None else axis_panels(box.mu, size)
     u = point_panels() if axes.tau is None else axis_panels(box.tau, size)
-    rule = weight_rule(task, ceil(RATIO_NODES[min(len(box.reaches), 3)] * size) or 1, box.reaches)
+    crowded = max(1.0, (task.y.size / MANY) ** 0.5)
+    rule = weight_rule(task, ceil(RATIO_NODES[min(len(box.ranges), 3)] * size * crowded) or 1, box.ranges)
     features = np.concatenate([rule.omega[:, 1:], rule.omega[:, 1:] ** 2], axis=1)
     mu, tau = _places(axes, *(part.ravel() for part in np.meshgrid(t.x, u.x, indexing="ij")))
     log_f, expected = _log_joint(task, mu, tau, rule, features)

@@ -22,7 +22,7 @@ from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import expit, log_expit, log_ndtr, ndtri
+from scipy.special import expit, log_expit, log_ndtr, ndtr, ndtri
 
 from bayesmeta.bias.common import ALTERNATIVES, choice
 from bayesmeta.errors import AnalysisError
@@ -201,3 +201,30 @@ def weight_function(family: str, alternative: str, steps: Sequence[float] = (0.0
             f"steps must be increasing cut points between 0 and 1, such as (0.025, 0.5); got {cuts}"
         )
     return WeightFunction(family, alternative, cuts)
+
+
+def interval_probabilities(steps: WeightFunction, v: Floats, mu: Floats, s: Floats) -> Floats:
+    """Return the probability of each interval of p-values, (k, g, intervals).
+
+    Parameters
+    ----------
+    steps : WeightFunction
+        Step function.
+    v : (k,) array
+        Sampling variances.
+    mu : (g,) array
+        Means of the effects.
+    s : (k, g) array
+        Standard deviations of the effects.
+    """
+    cuts = np.sort(steps.cuts())
+    edges = np.concatenate([[-inf], cuts, [inf]])
+    z = (edges[:, None, None] * np.sqrt(v)[:, None] - mu) / s
+    below, above = ndtr(z), ndtr(-z)
+    parts = np.where(z[:-1] > 0, above[:-1] - above[1:], below[1:] - below[:-1])
+    middles = np.concatenate([[cuts[0] - 1], (cuts[1:] + cuts[:-1]) / 2, [cuts[-1] + 1]])
+    places = steps.interval_of(middles)
+    total = np.zeros((*s.shape, len(steps.intervals)))
+    for part, place in zip(parts, places.tolist(), strict=True):
+        total[..., place] += part
+    return total

@@ -75,8 +75,8 @@ def test_tables_of_counts_get_their_tests_and_others_the_reason(bcg, four):
     without = bm.Studies.from_effects(bcg.yi, vi=bcg.vi, measure="OR")
     rows = bias.assess(without, bayesian=False).table().set_index("method")
     assert rows.loc["Peters' test", "finding"] == (
-        "not used: Peters' test needs two-by-two tables (ai, n1i, ci, n2i), which these studies have not; use "
-        "egger"
+        "not used: Peters' test needs two-by-two tables (ai, n1i, ci, n2i), which these studies have not; "
+        "use egger"
     )
     assert isnan(rows.loc["Peters' test", "p"])
 

@@ -221,7 +221,7 @@ def test_pet_and_peese_are_regressions_with_the_prior_on_the_effect_at_zero(aver
     assert found["PET", True, True].log_evidence == pytest.approx(pet.log_evidence, abs=1e-10)
     assert found["PET", True, True].mu.median == pytest.approx(pet.marginal("Intercept").median, abs=1e-10)
     # under no effect and tau = 0 y is normal with covariance V + sd^2 v v'
-    slope = 10 / np.sqrt(bmd.ni.sum() / np.sum(1 / bmd.vi))
+    slope = 1 / np.median(bmd.sei)
     covariance = np.diag(bmd.vi) + slope**2 * np.outer(bmd.vi, bmd.vi)
     exact = stats.multivariate_normal.logpdf(bmd.yi, np.zeros(11), covariance)
     assert found["PEESE", False, False].log_evidence == pytest.approx(exact, abs=1e-9)
