@@ -120,6 +120,18 @@ def test_known_tau_and_what_does_not_settle_come_from_single_fits():
     assert (common["computed_by"][0], common["tau_median"][0]) == ("exact", 0.0)
 
 
+def test_intervals_of_the_heaviest_tails_are_those_of_single_fits():
+    # k = 2, flat mu and a wide half-Cauchy: neither mean nor sd of mu exist, and Newton steps may vanish
+    two = Studies.from_effects([0.2, 0.9], sei=[0.2, 0.25], measure="SMD")
+    for tau in ("HalfCauchy(20)", "HalfCauchy(2000)", "Sqrt()"):
+        table = prior_sensitivity(two, tau=[tau], mu=["Flat()"]).table()
+        fit = bm.fit(two, Model(mu="Flat()", tau=tau))
+        for name in ("mu", "theta_new", "tau"):
+            lower, upper = fit.marginal(name).interval()
+            ours = table[[f"{name}_lower", f"{name}_upper"]].iloc[0]
+            np.testing.assert_allclose(ours, [lower, upper], atol=1e-8 * (upper - lower))
+
+
 def test_with_moderators_the_row_is_the_mean_effect_at_their_means():
     data = {"x": [0.0, 1.0, 2.0, 4.0, 3.0]}
     model = Model("x", beta="Normal(0, 1)", tau="HalfNormal(0.3)")

@@ -87,7 +87,7 @@ def prior_sensitivity(
     >>> prior_sensitivity(studies)
     <PriorAtlas: 40 priors of tau x 25 of mu, the default family>
     >>> round(prior_sensitivity(studies, tau=["HalfNormal(0.5)"]).table()["p_benefit"][0], 3)
-    0.914
+    0.925
     """
     base = Model() if model is None else model
     check_interval(prob, "eti")

@@ -189,9 +189,9 @@ def tipping_points(
     >>> studies = Studies.from_effects([0.2, 0.4, 0.3], sei=[0.1, 0.1, 0.2])
     >>> points = tipping_points(fit(studies, Model(mu="Normal(0, 1)", tau="HalfNormal(0.2)")))
     >>> points
-    <TippingPoints: P(mu > 0) = 0.9889, line 0.95>
+    <TippingPoints: P(mu > 0) = 0.99, line 0.95>
     >>> round(points.bias.tipping, 3)
-    0.102
+    0.122
     """
     if not 0 < decision < 1:
         raise AnalysisError(f"decision must be a probability between 0 and 1; got {decision}")

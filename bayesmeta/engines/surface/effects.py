@@ -15,10 +15,10 @@ from scipy import special
 from bayesmeta.engines.surface.rule import ADDED, COARSE, GAUSS, ORDER, WEIGHTS
 
 if TYPE_CHECKING:
-    from bayesmeta.arrays import Floats, Ints
+    from bayesmeta.arrays import Bools, Floats, Ints
     from bayesmeta.engines.surface.surface import Surface
 
-NEAR = 1e-3
+NEAR = 5e-4
 """Step of Halley's method, in sds, after which the error is below 1e-9: it falls with the third power."""
 STEPS = 60
 AROUND = (-0.5, -0.25, 0.0, 0.25, 0.5)
@@ -142,12 +142,12 @@ def _mixtures(surface: Surface, chosen: Ints, new: bool) -> _Nested:
 def _quantiles(mixtures: _Nested, x: Floats, spread: Floats, p: Floats) -> tuple[Floats, Floats]:
     """Return the quantiles (c, q) and their errors (c,): a step by the finer rule from starts `x`."""
     values, error, step = _corrected(mixtures, x, p)
-    far = np.flatnonzero((np.abs(step) > NEAR * spread[:, None]).any(axis=1))
+    far = np.flatnonzero(_is_far(step, spread, NEAR))
     if far.size:
         part = mixtures.take(far)
         x = _iterated(part.coarse, x[far], spread[far], p)
         values[far], error[far], step = _corrected(part, x, p)
-        values[far[(np.abs(step) > 10 * NEAR * spread[far][:, None]).any(axis=1)]] = np.nan
+        values[far[_is_far(step, spread[far], 10 * NEAR)]] = np.nan
     return values, error
 
 
@@ -215,13 +215,18 @@ def _iterated(mixtures: _Mixtures, x: Floats, spread: Floats, p: Floats) -> Floa
     for _ in range(STEPS):
         step = _halley(_tails(part, x[active], p), p)
         limit = 2 * spread[active][:, None]
-        x[active] += np.where(np.abs(step) > limit, np.clip(step, -4 * limit, 4 * limit), step)
-        moving = (np.abs(step) > NEAR * spread[active][:, None]).any(axis=1)
+        x[active] += np.nan_to_num(np.where(np.abs(step) > limit, np.clip(step, -4 * limit, 4 * limit), step))
+        moving = (np.abs(step) > NEAR * spread[active][:, None]).any(axis=1)  # not where it cannot be told
         if not moving.any():
             break
         if not moving.all():
             active, part = active[moving], part.take(np.flatnonzero(moving))
     return x
+
+
+def _is_far(step: Floats, spread: Floats, enough: float) -> Bools:
+    """Return the (c,) mixtures with a quantile whose step (c, q) is large or cannot be told."""
+    return np.asarray(~(np.abs(step) <= enough * spread[:, None]).all(axis=1))
 
 
 def _corrected(mixtures: _Nested, x: Floats, p: Floats) -> tuple[Floats, Floats, Floats]:
@@ -268,10 +273,10 @@ def _tails(mixtures: _Mixtures, x: Floats, p: Floats) -> _Tails:
 
 
 def _halley(tails: _Tails, p: Floats) -> Floats:
-    """Return the step (c, q) of Halley's method on the log of the tail, clipped where it cannot be told."""
+    """Return the step (c, q) of Halley's method on the log of the tail, NaN where it cannot be told."""
     _, tail, slope, curvature = tails
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         newton = np.log(tail / np.minimum(p, 1 - p)) * tail / slope
         second = curvature / slope - slope / tail
         step = newton / (1 - np.clip(0.5 * newton * second, -0.5, 0.5))
-    return np.asarray(-_sign(p) * np.where(np.isfinite(step), step, 0.0))
+    return np.asarray(-_sign(p) * np.where(np.isfinite(step), step, np.nan))
