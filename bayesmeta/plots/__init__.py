@@ -15,6 +15,7 @@ from bayesmeta.plots.forest_plot import forest
 from bayesmeta.plots.funnel_plot import funnel
 from bayesmeta.plots.gosh_plot import gosh
 from bayesmeta.plots.influence_plot import cumulative, influence
+from bayesmeta.plots.prior_plot import prior_predictive
 from bayesmeta.plots.rows import forest_rows
 from bayesmeta.plots.sensitivity_plots import leave_one_out, prior_sensitivity
 from bayesmeta.plots.tipping_plot import tipping
@@ -32,6 +33,7 @@ __all__ = [
     "leave_one_out",
     "prior_densities",
     "prior_heatmap",
+    "prior_predictive",
     "prior_ribbon",
     "prior_sensitivity",
     "save",
