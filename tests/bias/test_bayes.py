@@ -98,7 +98,6 @@ def test_a_uniform_weight_agrees_with_brute_force(four):
     assert ours.weights_mean[0] == pytest.approx(weight, abs=2e-6)
 
 
-@pytest.mark.slow
 def test_two_falling_weights_agree_with_brute_force(four):
     # eta ~ Dirichlet(1, 1, 1): omega_2 = 1 - eta_1 ~ Beta(2, 1), omega_3 / omega_2 uniform
     evidence, mean, weight = brute(
