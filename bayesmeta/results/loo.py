@@ -68,7 +68,7 @@ def leave_one_out_density(posterior: Posterior) -> LeaveOneOut:
     Raises
     ------
     ModelError
-        If the posterior was sampled.
+        If the posterior was sampled, or tau depends on moderators.
     NumericalError
         If two node sets do not agree.
 
@@ -81,6 +81,11 @@ def leave_one_out_density(posterior: Posterior) -> LeaveOneOut:
     """
     if isinstance(posterior, AveragedPosterior):
         return _blended(posterior)
+    if posterior.engine == "exact" and not isinstance(posterior, ExactPosterior):
+        raise ModelError(
+            "leave-one-out densities are integrated with one tau for all studies; got scale "
+            f"'{posterior.problem.model.scale}'; use arviz.loo(fit.tree)"
+        )
     if not isinstance(posterior, ExactPosterior):
         raise ModelError(
             "leave-one-out densities are integrated from an exact fit; got one from NUTS; use engine='exact' "

@@ -161,3 +161,14 @@ def test_the_analyses_of_moderators_meet_their_known_answers(name):
     assert list(table) == ["main", *content["regressions"]]
     assert sum(row["posterior"] for row in table.values()) == pytest.approx(1, rel=1e-12)
     assert json.dumps(table)
+
+
+def test_a_tau_that_depends_on_moderators_has_no_exact_prediction(bcg):
+    model = bm.Model(scale="ablat", mu="Normal(0, 2)", tau="HalfNormal(0.5)")
+    fit = bm.fit(bcg, model, engine="exact")
+    with pytest.raises(ModelError) as caught:
+        fit.loo()
+    assert str(caught.value) == (
+        "leave-one-out densities are integrated with one tau for all studies; got scale 'ablat'; use "
+        "arviz.loo(fit.tree)"
+    )
