@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bayesmeta.results.marginal import Distribution
 
 SCAN = 33
+SMOOTH_SCAN = 11
+"""Fewer points do for mixtures of normal distributions, which have no ends."""
 FARTHEST = 1e-12
 """Smallest tail probability that an interval may leave out on one side."""
 STEPS = 100
@@ -33,17 +35,19 @@ def shortest(distribution: Distribution, prob: float) -> tuple[Floats, Floats]:
     The probability left out below is scanned; next to the best of the scan, the point is found at which the
     density is the same at both ends. An interval that ends where the distribution does begins there exactly.
     """
-    grid = np.linspace(0.0, 1 - prob, SCAN)
-    lower, upper = _ends(distribution, np.repeat(grid[:, None], distribution.size, axis=1), prob)
+    if not isinstance(distribution, NormalMixture):
+        grid = np.linspace(0.0, 1 - prob, SCAN)
+        lower, upper = _ends(distribution, np.repeat(grid[:, None], distribution.size, axis=1), prob)
+        best = (upper - lower).argmin(axis=0)
+        return _searched(
+            distribution, prob, grid[np.maximum(best - 1, 0)], grid[np.minimum(best + 1, SCAN - 1)]
+        )
+    grid = np.linspace(0.0, 1 - prob, SMOOTH_SCAN)
+    lower, upper = _ends(distribution, np.repeat(grid[1:-1, None], distribution.size, axis=1), prob)
     best = (upper - lower).argmin(axis=0)
-    low, high = grid[np.maximum(best - 1, 0)], grid[np.minimum(best + 1, SCAN - 1)]
-
-    if isinstance(distribution, NormalMixture):
-        start = np.stack([np.take_along_axis(part, best[None, :], axis=0)[0] for part in (lower, upper)])
-        ends, settled = _equal_heights(distribution, start, prob)
-        if settled:
-            return ends[0], ends[1]
-    return _searched(distribution, prob, low, high)
+    start = np.stack([np.take_along_axis(part, best[None, :], axis=0)[0] for part in (lower, upper)])
+    ends, settled = _equal_heights(distribution, start, prob)
+    return (ends[0], ends[1]) if settled else _searched(distribution, prob, grid[best], grid[best + 2])
 
 
 def _searched(distribution: Distribution, prob: float, low: Floats, high: Floats) -> tuple[Floats, Floats]:

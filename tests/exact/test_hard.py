@@ -89,3 +89,19 @@ def test_effects_near_1e12_have_the_tables_of_those_near_zero():
     for column in ("mode", "median", "mean", "lower", "upper"):
         shifts = np.array([1e12, 0.0, 1e12])
         np.testing.assert_allclose(one[column] - shifts, other[column], rtol=1e-9, atol=2.5e-4)
+
+
+@pytest.mark.parametrize("name", ["a vague prior and two studies", "the same under another prior"])
+def test_each_quantity_has_an_error_of_its_own_that_bounds_its_distance_from_the_truth(name):
+    case = CASES[name]
+    fit = fitted(case)
+    errors = {}
+    for quantity, ours_is in NAMES.items():
+        true = [float(case["values"][f"{quantity}.{part}"]) for part in ("q50", "q975")]
+        marginal, error = fit.marginal(ours_is), fit.error(ours_is)["abs"]
+        distance = np.abs([marginal.median - true[0], marginal.interval().upper - true[1]]).max()
+        assert distance <= error + 4e-14 * width(case, f"{quantity}.sd")
+        assert error <= 1e-8 * width(case, f"{quantity}.sd")
+        errors[quantity] = error
+    assert len(set(errors.values())) == len(errors)
+    assert max(errors.values()) > 0
