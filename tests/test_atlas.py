@@ -122,9 +122,10 @@ def test_known_tau_and_what_does_not_settle_come_from_single_fits():
 
 def test_intervals_of_the_heaviest_tails_are_those_of_single_fits():
     # k = 2, flat mu and a wide half-Cauchy: neither mean nor sd of mu exist, and Newton steps may vanish
-    two = Studies.from_effects([0.2, 0.9], sei=[0.2, 0.25], measure="SMD")
+    two = Studies.from_effects([0.2, 0.55], vi=[0.04, 0.09])
     for tau in ("HalfCauchy(20)", "HalfCauchy(2000)", "Sqrt()"):
-        table = prior_sensitivity(two, tau=[tau], mu=["Flat()"]).table()
+        atlas = prior_sensitivity(two, tau=[tau, "HalfNormal(0.001)"], mu=["Flat()", "Normal(0, 1)"])
+        table = atlas.table()
         fit = bm.fit(two, Model(mu="Flat()", tau=tau))
         for name in ("mu", "theta_new", "tau"):
             lower, upper = fit.marginal(name).interval()

@@ -332,6 +332,19 @@ def test_a_narrow_prior_far_from_the_likelihood_is_right_or_flagged():
         assert largest_difference(surface, pair(THREE), taus, mus) < 1e-8
 
 
+def test_a_quantile_is_right_or_missing_where_steps_cannot_be_told():
+    # k = 2, flat mu, a wide half-Cauchy: far out the densities of all components vanish
+    studies = Studies.from_effects([0.2, 0.55], vi=[0.04, 0.09])
+    taus = ["HalfNormal(0.001)", "HalfNormal(0.5)", "HalfCauchy(20)"]
+    surface = surface_for(studies, taus, ["Flat()", "Normal(0, 1)", "Normal(2, 0.05)"])
+    fit = bm.fit(studies, Model(mu="Flat()", tau="HalfCauchy(20)"))
+    for name in ("mu", "theta_new"):
+        found = quantiles(surface, P, new=name == "theta_new").values[2, 0]
+        given = np.isfinite(found)
+        expected = fit.marginal(name).quantile(P)
+        np.testing.assert_allclose(found[given], expected[given], atol=1e-8 * (expected[2] - expected[0]))
+
+
 def test_models_without_one_mean_effect_are_named():
     studies = Studies.from_effects([1, 2, 3, 4], sei=[1] * 4, data={"g": ["a", "b", "a", "b"]})
     priors = {"mu": "Normal(0, 1)", "tau": "HalfNormal(1)"}

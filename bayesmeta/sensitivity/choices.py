@@ -117,7 +117,7 @@ def _read(name: str, given: Iterable[Prior | str] | None) -> tuple[Prior, ...]:
 def _with_priors_of_tau(model: Model, family: PriorFamily) -> tuple[Model, ...]:
     """Return the model with each prior of tau; priors that do not fit are refused, those of mu too."""
     for prior in family.mu:
-        replace(model, mu=prior)
+        model = replace(model, mu=prior)
     return tuple(replace(model, tau=prior, tau2=None) for prior in family.tau) or (model,)
 
 
