@@ -217,6 +217,11 @@ class ScaleStructure:
         return np.asarray(value if quantity.logarithmic else np.exp(value))
 
 
+def scale_names(problem: Problem) -> tuple[str, ...]:
+    """Return the names of the scale parameters of a problem, none where one tau serves all."""
+    return () if problem.scale is None else problem.scale.names
+
+
 def _of_level(name: str) -> str:
     """Return the name of the tau of a level, ``tau[local]`` for the column ``exercise_type[local]``."""
     return f"tau{name[name.index('[') :]}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmeta.engines.components import exact_posterior
 from bayesmeta.errors import AnalysisError, DataError, FileError, printable
+from bayesmeta.location_scale import scale_names
 from bayesmeta.model import Model
 from bayesmeta.problem import pose
 from bayesmeta.results.diagnostics import diagnose
@@ -78,7 +79,13 @@ def _restored(tree: xr.DataTree) -> Fit:
         return Fit(studies, problem, exact_posterior(problem))
     draws = _draws(tree, problem)
     posterior = SampledPosterior(problem, draws)
-    return Fit(studies, problem, posterior, diagnose(draws, problem.coefficients), int(tree.attrs["seed"]))
+    return Fit(
+        studies,
+        problem,
+        posterior,
+        diagnose(draws, problem.coefficients, scale=scale_names(problem)),
+        int(tree.attrs["seed"]),
+    )
 
 
 def _draws(tree: xr.DataTree, problem: Problem) -> Draws:

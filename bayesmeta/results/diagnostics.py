@@ -115,7 +115,7 @@ def _extreme(choose: Any, values: list[float]) -> float:
     return float(choose(known)) if known else nan
 
 
-def diagnose(draws: Draws, coefficients: tuple[str, ...]) -> Diagnostics:
+def diagnose(draws: Draws, coefficients: tuple[str, ...], *, scale: tuple[str, ...] = ()) -> Diagnostics:
     """Return the diagnostics of draws.
 
     Parameters
@@ -124,9 +124,13 @@ def diagnose(draws: Draws, coefficients: tuple[str, ...]) -> Diagnostics:
         Draws of a sampler.
     coefficients : tuple of str
         Names of the p coefficients.
+    scale : tuple of str
+        Names of the scale parameters of a location-scale model.
     """
     quantities = {name: convergence(draws.beta[:, :, j]) for j, name in enumerate(coefficients)}
     quantities["tau"] = convergence(draws.tau)
+    if draws.scale is not None:
+        quantities |= {name: convergence(draws.scale[:, :, j]) for j, name in enumerate(scale)}
     if draws.theta_new is not None:
         quantities["theta_new"] = convergence(draws.theta_new)
     quantities |= {f"theta[{i}]": convergence(draws.theta[:, :, i]) for i in range(draws.theta.shape[2])}

@@ -13,7 +13,7 @@ from bayesmeta.properness import whole_moments
 from bayesmeta.results.draws import Draws
 from bayesmeta.results.mixture import NormalMixture
 from bayesmeta.results.posterior import distribution_of, draw_values, names_in
-from bayesmeta.results.predictive import new_effects
+from bayesmeta.results.predictive import draw_effects, new_effects
 from bayesmeta.results.rows import Link, RowDensity, graded, power_weights
 from bayesmeta.results.scale_draws import draw_parameters
 
@@ -294,14 +294,6 @@ class LocationScalePosterior:
             theta_new=None if new is None else new.reshape(chains, -1),
             scale=parameters.reshape(chains, -1, self.scale.size),
         )
-
-
-def draw_effects(problem: Problem, beta: Floats, taus: Floats, rng: np.random.Generator) -> Floats:
-    """Return study effects (..., k) drawn given coefficients (..., p) and taus (..., k)."""
-    fitted = beta @ problem.X.T
-    pooling = problem.v / (problem.v + taus**2)
-    centre = fitted + (1 - pooling) * (problem.y - fitted)
-    return np.asarray(centre + taus * np.sqrt(pooling) * rng.standard_normal(fitted.shape))
 
 
 def _used(nodes: ScaleNodes) -> Ints:

@@ -101,6 +101,14 @@ def new_effects(
     return np.asarray(beta[..., 0] + tau * rng.standard_normal(tau.shape))
 
 
+def draw_effects(problem: Problem, beta: Floats, taus: Floats, rng: np.random.Generator) -> Floats:
+    """Return study effects (..., k) drawn given coefficients (..., p) and taus (..., k)."""
+    fitted = beta @ problem.X.T
+    pooling = problem.v / (problem.v + taus**2)
+    centre = fitted + (1 - pooling) * (problem.y - fitted)
+    return np.asarray(centre + taus * np.sqrt(pooling) * rng.standard_normal(fitted.shape))
+
+
 def _baselines(problem: Problem, size: int, rng: np.random.Generator) -> Floats:
     prior = problem.model.baseline
     assert isinstance(prior, Prior)  # noqa: S101 - the model parsed it at birth

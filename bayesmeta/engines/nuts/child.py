@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bayesmeta.arrays import Floats
     from bayesmeta.engines.nuts.plan import Plan
+    from bayesmeta.engines.nuts.scale_plan import ScalePlan
 
 type Report = Callable[[dict[str, Any]], None]
 """Takes ``{"phase": "compile"}``, or ``"sample"`` with ``done``, ``total`` draws and ``divergences``."""
@@ -40,13 +41,15 @@ class SamplingProcess:
         self._owed = 0
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
-    def warm_up(self, plan: Plan) -> None:
+    def warm_up(self, plan: Plan | ScalePlan) -> None:
         """Begin compiling the model of a plan, without waiting for it."""
         with self._lock:
             self._send({"task": "compile", "key": plan.key}, {"numbers": plan.numbers})
             self._owed += 1
 
-    def sample(self, plan: Plan, settings: dict[str, Any], report: Report | None) -> dict[str, Floats]:
+    def sample(
+        self, plan: Plan | ScalePlan, settings: dict[str, Any], report: Report | None
+    ) -> dict[str, Floats]:
         """Return the arrays that the sampler made.
 
         Raises

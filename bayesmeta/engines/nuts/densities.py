@@ -87,15 +87,19 @@ def build(key: Mapping[str, Any], numbers: Floats) -> pm.Model:
     Parameters
     ----------
     key : mapping
-        `Plan.key`: likelihood, number of coefficients and, for counts, of studies.
+        `Plan.key`: likelihood, number of coefficients and, for counts, of studies; or `ScalePlan.key`.
     numbers : (n,) array
         `Plan.numbers`.
     """
+    if "taus" in key:
+        from bayesmeta.engines.nuts.scale_densities import build_scale
+
+        return build_scale(key, numbers)
     width, k = int(key["width"]), int(key.get("k", 0))
     with pm.Model() as model:
         data = _parted(pm.Data("numbers", np.asarray(numbers, dtype=np.float64)), width, counts=k > 0)
         x = pm.Flat("x", shape=width + 1 + 2 * k, initval=np.zeros(width + 1 + 2 * k))
-        tau = _tau(x[width], data.scale)
+        tau = tau_of(x[width], data.scale)
         b = _coefficients(x[:width], tau, data)
         if k == 0:
             _effects(b, tau, data)
@@ -114,8 +118,8 @@ def _parted(numbers: Any, width: int, *, counts: bool) -> _Data:
         scale=ScaleShape(*(numbers[i] for i in range(scale))),
         pull=numbers[scale:pull],
         unit=numbers[pull],
-        baseline=_location_shape(numbers[pull + 1 : pull + 1 + ROW]),
-        priors=_location_shape(by_coefficient[:ROW]),
+        baseline=location_shape(numbers[pull + 1 : pull + 1 + ROW]),
+        priors=location_shape(by_coefficient[:ROW]),
         centre=by_coefficient[ROW],
         active=by_coefficient[ROW + 1],
         pooled=by_coefficient[ROW + 2],
@@ -125,7 +129,7 @@ def _parted(numbers: Any, width: int, *, counts: bool) -> _Data:
     )
 
 
-def _location_shape(rows: Any) -> LocationShape:
+def location_shape(rows: Any) -> LocationShape:
     """Return a prior from its numbers, rows of them for several coefficients."""
     more = [rows[SINGLES + j * MORE : SINGLES + (j + 1) * MORE] for j in range(3)]
     return LocationShape(*(rows[i] for i in range(SINGLES)), *more)
@@ -138,12 +142,12 @@ def _coefficients(g: Any, tau: Any, data: _Data) -> Any:
     stretch = pt.sqrt(pull[2] / information)
     shift = (weights @ data.residual + pull[0] * pull[1]) / information
     stretched = g * (1 + data.active * (stretch - 1))
-    b, density = _location(data.centre + data.pooled * shift + data.spread @ stretched, data.priors)
+    b, density = location(data.centre + data.pooled * shift + data.spread @ stretched, data.priors)
     pm.Potential("prior_of_coefficients", density.sum() + data.active.sum() * pt.log(stretch))
     return b
 
 
-def _location(h: Any, prior: LocationShape) -> tuple[Any, Any]:
+def location(h: Any, prior: LocationShape) -> tuple[Any, Any]:
     """Return coefficients at the variables h, and the log densities of h."""
     bounded, open_ended = pt.gt(prior.half, 0.0), pt.neq(prior.side, 0.0)
     u = (h - prior.middle) / pt.switch(bounded, prior.half, 1.0)
@@ -175,7 +179,7 @@ def _log_cosh(u: Any) -> Any:
     return pt.abs(u) + pt.log1p(pt.exp(-2 * pt.abs(u)))
 
 
-def _tau(z: Any, s: ScaleShape) -> Any:
+def tau_of(z: Any, s: ScaleShape, *, name: str = "prior_of_tau") -> Any:
     """Add the prior of tau and return it, with the sign of its variable where that is even."""
     logarithmic, bounded, fixed, heavy = (pt.eq(s.kind, kind) for kind in (LOG, BOUNDED, FIXED, HEAVY))
     u = s.offset + s.step * z
@@ -187,7 +191,7 @@ def _tau(z: Any, s: ScaleShape) -> Any:
     density += (
         s.lift * z + pt.switch(heavy, _log_cosh(z), 0.0) + pt.switch(bounded, _log_slope_of_tanh(u), 0.0)
     )
-    pm.Potential("prior_of_tau", pt.switch(fixed, -0.5 * z * z, density))
+    pm.Potential(name, pt.switch(fixed, -0.5 * z * z, density))
     sign = pt.switch(logarithmic, 1.0, pt.sign(signed))
     return pt.switch(fixed, s.middle, sign * w**s.root)
 
@@ -215,7 +219,7 @@ def _effects(b: Any, tau: Any, data: _Data) -> None:
 def _events(b: Any, tau: Any, u: Any, a: Any, data: _Data) -> None:
     """Add the events of both arms, with non-centred effects and group-2 log odds in their coordinates."""
     events1, n1, events2, n2, centre, spread = (data.studies[:, i] for i in range(6))
-    odds2, density = _location(centre + spread * a, data.baseline)
+    odds2, density = location(centre + spread * a, data.baseline)
     effect = data.unit * (data.X @ b + tau * u)
     pm.Potential("baselines_and_effects", density.sum() - 0.5 * (u * u).sum())
     for arm, events, n, odds in (("1", events1, n1, odds2 + effect), ("2", events2, n2, odds2)):

@@ -116,9 +116,9 @@ def plan(problem: Problem) -> Plan:
     y, v = approximate_effects(problem)
     unit = unit_of(y, v)
     tau = likely_tau(y, v, problem.priors.tau_density) / unit
-    coefficients = tuple(_location_shape(prior, unit) for prior in problem.priors.beta)
+    coefficients = tuple(location_numbers(prior, unit) for prior in problem.priors.beta)
     at = coordinates(problem, coefficients, unit, tau)
-    shape = _tau_shape(problem, unit, tau)
+    shape = tau_shape(problem, unit, tau)
     baselines = None if problem.model.likelihood == "normal" else _baselines(problem)
     return Plan(
         likelihood=problem.model.likelihood,
@@ -132,7 +132,7 @@ def plan(problem: Problem) -> Plan:
     )
 
 
-def _location_shape(prior: Prior, unit: float, *, of: str = "of a coefficient") -> LocationShape:
+def location_numbers(prior: Prior, unit: float, *, of: str = "of a coefficient") -> LocationShape:
     """Return the prior of a coefficient as numbers, in units of `unit`."""
     shape = location_shape(prior.rescaled(unit))
     if shape is None:
@@ -143,7 +143,8 @@ def _location_shape(prior: Prior, unit: float, *, of: str = "of a coefficient") 
     return shape
 
 
-def _tau_shape(problem: Problem, unit: float, tau: float) -> ScaleShape:
+def tau_shape(problem: Problem, unit: float, tau: float) -> ScaleShape:
+    """Return the prior of tau as numbers, in units of `unit`, for which `tau` is a likely value."""
     on_square = problem.priors.tau_on == "tau2"
     prior = problem.priors.tau if on_square else problem.priors.tau_density
     rescaled = prior.rescaled(unit**2 if on_square else unit)
@@ -158,7 +159,7 @@ def _tau_shape(problem: Problem, unit: float, tau: float) -> ScaleShape:
 
 def _baselines(problem: Problem) -> Baselines:
     c, d = problem.studies.arms["ci"] + 0.5, problem.studies.arms["di"] + 0.5
-    prior = _location_shape(problem.model.baseline, 1.0, of="of the baselines")  # type: ignore[arg-type]
+    prior = location_numbers(problem.model.baseline, 1.0, of="of the baselines")  # type: ignore[arg-type]
     centre = np.array([prior.variable(float(odds)) for odds in np.log(c / d)])
     return Baselines(prior, centre, np.sqrt(1 / c + 1 / d))
 

@@ -35,6 +35,7 @@ from bayesmeta.priors.location import LocationPrior
 if TYPE_CHECKING:
     import pymc as pm
 
+    from bayesmeta.location_scale import ScaleStructure
     from bayesmeta.priors import Prior
     from bayesmeta.problem import Problem
 
@@ -71,7 +72,8 @@ def to_pymc(problem: Problem) -> pm.Model:
     Returns
     -------
     pymc.Model
-        Coordinates ``study`` and ``coefficient``; variables ``mu`` (without moderators) or ``beta``, ``tau``;
+        Coordinates ``study`` and ``coefficient``; variables ``mu`` (without moderators) or ``beta``, ``tau``,
+        where it differs between studies ``tau`` of each level, ``delta`` and ``tau_of_study``;
         for the normal likelihood the observed ``y``, for counts ``baseline``, ``theta`` and the observed
         events ``ai`` and ``ci``.
 
@@ -95,9 +97,13 @@ def to_pymc(problem: Problem) -> pm.Model:
     if odd:
         raise ModelError(f"PyMC has no prior {odd[0]} of a coefficient; use a family such as Normal")
     coords = {"study": list(problem.studies.slab), "coefficient": list(problem.coefficients)}
+    deltas = () if problem.scale is None else problem.scale.deltas
+    wrong = [prior for prior in deltas if not _has(prior)]
+    if wrong:
+        raise ModelError(f"PyMC has no prior {wrong[0]} of delta; use a family such as Normal")
     with pm.Model(coords=coords) as model:
         mean = _mean(problem)
-        tau = _tau(problem)
+        tau = _tau(problem) if problem.scale is None else _study_taus(problem, problem.scale)
         if problem.model.likelihood == "normal":
             se = pm.Data("se", np.sqrt(problem.v), dims="study")
             pm.Normal("y", mean, pm.math.sqrt(se**2 + tau**2), observed=problem.y, dims="study")
@@ -184,18 +190,30 @@ def _log_density(prior: Prior, value: Any) -> Any:
     return pm.logp(getattr(pm, type(prior).__name__).dist(**parts), value)
 
 
-def _tau(problem: Problem) -> Any:
-    """Add tau and return it."""
+def _study_taus(problem: Problem, scale: ScaleStructure) -> Any:
+    """Add the scale parameters and return the (k,) taus of the studies."""
+    import pymc as pm
+
+    taus = pm.math.stack([_tau(problem, name) for name in scale.names[: scale.T]])
+    tau = pm.math.dot(scale.groups, taus)
+    for name, prior, column in zip(scale.names[scale.T :], scale.deltas, scale.slopes.T, strict=True):
+        tau = tau * pm.math.exp(column * _distribution(name, [prior]))
+    return pm.Deterministic("tau_of_study", tau, dims="study")
+
+
+def _tau(problem: Problem, name: str = "tau") -> Any:
+    """Add a tau and return it."""
     import pymc as pm
 
     prior, on_square = problem.priors.tau, problem.priors.tau_on == "tau2"
     if isinstance(prior, Fixed):
         value = prior.value**0.5 if on_square else prior.value
-        return pm.Deterministic("tau", pm.math.constant(np.float64(value)))
+        return pm.Deterministic(name, pm.math.constant(np.float64(value)))
     if on_square:
-        return pm.Deterministic("tau", pm.math.sqrt(_positive("tau2", prior)))
-    signed = _signed("tau_signed", prior)
-    return _positive("tau", prior) if signed is None else pm.Deterministic("tau", pm.math.abs(signed))
+        square = _positive(name.replace("tau", "tau2", 1), prior)
+        return pm.Deterministic(name, pm.math.sqrt(square))
+    signed = _signed(f"{name}_signed", prior)
+    return _positive(name, prior) if signed is None else pm.Deterministic(name, pm.math.abs(signed))
 
 
 def _signed(name: str, prior: Prior) -> Any:

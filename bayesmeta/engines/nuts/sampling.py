@@ -12,10 +12,13 @@ import numpy as np
 
 from bayesmeta.engines.nuts.child import process
 from bayesmeta.engines.nuts.plan import plan
+from bayesmeta.engines.nuts.scale_plan import ScalePlan, scale_plan
 from bayesmeta.errors import AnalysisError, SamplingError
+from bayesmeta.location_scale import require_proper_scale, scale_names
 from bayesmeta.properness import require_proper
 from bayesmeta.results.diagnostics import Diagnostics, diagnose
 from bayesmeta.results.draws import Draws
+from bayesmeta.results.predictive import draw_effects, new_effects
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
@@ -72,7 +75,11 @@ class Sampled(NamedTuple):
 
 def warm_up(problem: Problem) -> None:
     """Start the sampling process and compile for a problem while the caller does something else."""
-    process.warm_up(plan(problem))
+    process.warm_up(_planned(problem))
+
+
+def _planned(problem: Problem) -> Plan | ScalePlan:
+    return plan(problem) if problem.scale is None else scale_plan(problem)
 
 
 def close() -> None:
@@ -111,9 +118,11 @@ def sample(
     A run that fails its diagnostics is repeated once, with target_accept 0.99 and twice the tuning and draws.
     """
     require_proper(problem)
+    if problem.scale is not None:
+        require_proper_scale(problem, problem.scale)
     settings = (settings or Settings()).check()
     check_seed(seed)
-    ready = plan(problem)
+    ready = _planned(problem)
     _load_diagnostics()
     first = _run(problem, ready, settings, seed, report, refits=0)
     if first.diagnostics.status == "ok" or not first.diagnostics.can_improve:
@@ -135,15 +144,25 @@ def check_seed(seed: int) -> None:
 
 
 def _run(
-    problem: Problem, ready: Plan, settings: Settings, seed: int, report: Report | None, *, refits: int
+    problem: Problem,
+    ready: Plan | ScalePlan,
+    settings: Settings,
+    seed: int,
+    report: Report | None,
+    *,
+    refits: int,
 ) -> Sampled:
     request = {**settings._asdict(), "seed": seed % LARGEST_SEED, "cores": _cores()}
     arrays = process.sample(ready, request, report)
     shape, made = (settings.chains, settings.draws, ready.dim), arrays["x"].shape
     if made != shape or not np.all(np.isfinite(arrays["x"])):
         raise SamplingError(f"the sampler made draws of shape {made} instead of {shape}; run it again")
-    draws = _complete(problem, ready, arrays, np.random.default_rng([seed, 1]), _described(settings, refits))
-    return Sampled(draws, diagnose(draws, problem.coefficients))
+    rng, described = np.random.default_rng([seed, 1]), _described(settings, refits)
+    if isinstance(ready, ScalePlan):
+        draws = _complete_scale(problem, ready, arrays, rng, described)
+    else:
+        draws = _complete(problem, ready, arrays, rng, described)
+    return Sampled(draws, diagnose(draws, problem.coefficients, scale=scale_names(problem)))
 
 
 def _cores() -> int:
@@ -168,6 +187,28 @@ def _complete(
         theta=_theta(problem, beta, tau, rng) if theta is None else theta,
         theta_new=beta[:, :, 0] + tau * rng.standard_normal(tau.shape) if problem.is_pooled else None,
         baseline=baseline,
+        stats={name[5:]: array for name, array in arrays.items() if name.startswith("stat_")},
+        settings=settings,
+    )
+
+
+def _complete_scale(
+    problem: Problem,
+    ready: ScalePlan,
+    arrays: dict[str, Floats],
+    rng: np.random.Generator,
+    settings: dict[str, Any],
+) -> Draws:
+    """Return the draws of a location-scale model in the user's units and coefficients."""
+    assert problem.scale is not None  # noqa: S101 - it was planned
+    b, parameters = ready.read(arrays["x"])
+    beta = b @ problem.transform.T
+    return Draws(
+        beta=beta,
+        tau=problem.scale.values(problem.scale.centre, parameters),
+        theta=draw_effects(problem, beta, problem.scale.taus(parameters), rng),
+        theta_new=new_effects(problem, beta, parameters, rng),
+        scale=parameters,
         stats={name[5:]: array for name, array in arrays.items() if name.startswith("stat_")},
         settings=settings,
     )

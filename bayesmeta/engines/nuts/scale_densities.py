@@ -1,0 +1,66 @@
+"""Location-scale models that the sampling process compiles: one for each number of parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from bayesmeta.engines.nuts.densities import location, location_shape, tau_of
+from bayesmeta.engines.nuts.shapes import ROW, ScaleShape
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bayesmeta.arrays import Floats
+
+HEAD = len(ScaleShape._fields)
+
+
+def build_scale(key: Mapping[str, Any], numbers: Floats) -> pm.Model:
+    """Return the model of a location-scale plan; its one variable ``x`` holds the coordinates.
+
+    Parameters
+    ----------
+    key : mapping
+        `ScalePlan.key`: numbers of coefficients, taus and deltas.
+    numbers : (n,) array
+        `ScalePlan.numbers`.
+    """
+    p, T, q = (int(key[name]) for name in ("p", "taus", "deltas"))
+    with pm.Model() as model:
+        data = pm.Data("numbers", np.asarray(numbers, dtype=np.float64))
+        x = pm.Flat("x", shape=p + T + q, initval=np.zeros(p + T + q))
+        by_coefficient, data_left = _rows(data[HEAD:], p, ROW + 1 + p)
+        by_delta, studies = _rows(data_left, q, ROW + 2)
+        studies = studies.reshape((-1, 2 + p + T + q))
+        prior = ScaleShape(*(data[i] for i in range(HEAD)))
+        b = _coefficients(x[:p], by_coefficient)
+        taus = [pt.abs(tau_of(x[p + j], prior, name=f"prior_of_tau_{j}")) for j in range(T)]
+        tau = studies[:, 2 + p : 2 + p + T] @ pt.stack(taus)
+        if q:
+            tau = tau * pt.exp(studies[:, 2 + p + T :] @ _deltas(x[p + T :], by_delta))
+        residual, total = studies[:, 0] - studies[:, 2 : 2 + p] @ b, studies[:, 1] + tau * tau
+        pm.Potential("effects", -0.5 * (pt.log(total) + residual * residual / total).sum())
+    return model
+
+
+def _rows(numbers: Any, n: int, width: int) -> tuple[Any, Any]:
+    """Return the first n rows of some width, and the numbers after them."""
+    return numbers[: n * width].reshape((n, width)), numbers[n * width :]
+
+
+def _coefficients(g: Any, rows: Any) -> Any:
+    """Add the priors of the coefficients and return them."""
+    b, density = location(rows[:, ROW] + rows[:, ROW + 1 :] @ g, location_shape(rows[:, :ROW].T))
+    pm.Potential("prior_of_coefficients", density.sum())
+    return b
+
+
+def _deltas(z: Any, rows: Any) -> Any:
+    """Add the priors of the deltas and return them."""
+    delta, density = location(rows[:, ROW] + rows[:, ROW + 1] * z, location_shape(rows[:, :ROW].T))
+    pm.Potential("prior_of_deltas", density.sum())
+    return delta
