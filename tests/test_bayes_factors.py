@@ -288,6 +288,18 @@ def test_counts_have_no_exact_evidence():
     assert str(caught.value) == "Bayes factors need the exact engine, which cannot run likelihood 'binomial'"
 
 
+def test_a_mixture_as_prior_averages_the_evidence_of_its_components():
+    studies = bm.Studies.from_effects(Y, sei=S)
+    narrow, wide = (bm.Model(mu=f"Normal(0, {sd})", tau="HalfNormal(0.3)") for sd in (0.2, 2))
+    mixed = bm.Model(mu="Mixture([0.3, 0.7], [Normal(0, 0.2), Normal(0, 2)])", tau="HalfNormal(0.3)")
+    against = [bm.bayes_factor(bm.fit(studies, one), "mu = 0").bf10 for one in (narrow, wide)]
+    found = bm.bayes_factor(bm.fit(studies, mixed), "mu = 0")
+    assert found.bf10 == pytest.approx(0.3 * against[0] + 0.7 * against[1], rel=1e-8)
+    assert found.log_minimum == pytest.approx(
+        bm.bayes_factor(bm.fit(studies, wide), "mu = 0").log_minimum, abs=1e-9
+    )
+
+
 def test_a_prior_probability_must_be_one(pooled):
     with pytest.raises(AnalysisError) as caught:
         bm.bayes_factor(pooled, "mu = 0").posterior_probability(1)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bayesmeta.engines.exact import integrate
+from bayesmeta.engines.exact import integrate, why_not
 from bayesmeta.errors import AnalysisError, ModelError
 from bayesmeta.model import Model
 from bayesmeta.problem import pose
@@ -171,6 +171,9 @@ def model_average(
     if not problem.is_pooled or problem.model.is_common:
         raise ModelError("model_average needs a model without moderators whose tau has a prior")
     require_evidence(problem)
+    reason = why_not(problem)
+    if reason:
+        raise ModelError(f"model_average cannot average over {reason}; use a prior that is no mixture")
     return _averaged(problem, effect, heterogeneity)
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bayesmeta.conditional import given_tau, prepare
-from bayesmeta.engines.exact import integrate, why_not
+from bayesmeta.engines.components import exact_posterior, why_not
 from bayesmeta.errors import AnalysisError, ImproperPosteriorError, ModelError, printable, suggest
 from bayesmeta.results.exact import ExactPosterior
 from bayesmeta.results.expression import parse_statement
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bayesmeta.problem import Problem
     from bayesmeta.results.expression import Statement
     from bayesmeta.results.fit import Fit
+    from bayesmeta.results.posterior import Posterior
 
 POINT = re.compile(
     r"\s*(?:`(?P<quoted>[^`]+)`|(?P<name>[A-Za-z_]\w*))\s*==?\s*"
@@ -191,11 +192,19 @@ def _index(problem: Problem, name: str) -> int:
 def _of_coefficient(problem: Problem, index: int, value: float) -> BayesFactor:
     null = log_evidence(with_coefficient(problem, index, value))
     flat = with_flat(problem, index)
-    nodes = integrate(flat)
-    mode = ExactPosterior(flat, nodes).coefficients.select(index).mode()
-    best = nodes.log_evidence + float(log_density(nodes, index, mode)[0])
+    posterior = exact_posterior(flat)
+    best = posterior.log_evidence + _highest(posterior, index)
     name = f"{problem.coefficients[index]} = {value:g}"
     return BayesFactor(name, "the model", null - log_evidence(problem), min(null - best, 0.0))
+
+
+def _highest(posterior: Posterior, index: int) -> float:
+    """Return the log of the highest posterior density of a coefficient."""
+    one = posterior.coefficients.select(index)
+    mode = one.mode()
+    if isinstance(posterior, ExactPosterior):
+        return float(log_density(posterior.nodes, index, mode)[0])
+    return float(np.log(one.density(mode)[0, 0]))
 
 
 def _of_tau(problem: Problem, value: float) -> BayesFactor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.engines.exact import integrate
+from bayesmeta.engines.components import exact_posterior
 from bayesmeta.priors import Fixed, Flat
 from bayesmeta.problem import Problem
 
@@ -63,7 +63,7 @@ def with_tau(problem: Problem, value: float) -> Problem:
 
 def log_evidence(problem: Problem) -> float:
     """Return the log of the marginal likelihood of a problem."""
-    return integrate(problem).log_evidence
+    return exact_posterior(problem).log_evidence
 
 
 def log_density(nodes: Nodes, index: int, x: Floats) -> Floats:
