@@ -1,7 +1,7 @@
 """Calibration (TESTING 1.2): parameters drawn from the prior have uniform posterior probabilities.
 
 Many reviews at once (`bayesmeta.engines.many`) are checked on 100,000 data sets for each of 60 configurations
-in the long run, on 2,000 for some of them in the fast one. The engine for a single review, which alone has
+in the long run, on 1,000 for some of them in the fast one. The engine for a single review, which alone has
 moderators and the effects of studies, is checked on 100,000 data sets of three studies, and on 5,000 for each
 of 24 configurations with up to three coefficients.
 
