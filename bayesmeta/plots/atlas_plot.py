@@ -33,6 +33,8 @@ FAINTEST = 0.01
 """Height, of the highest density, below which a density is not drawn."""
 CELL = 12.0
 """Points that a row of the heat map needs."""
+MANY = 100
+"""Densities beyond which they become an image within the figure, which would be megabytes otherwise."""
 NAMES = {
     "log_evidence": "log evidence",
     "mu_mean": "{effect}, posterior mean",
@@ -278,7 +280,8 @@ def _draw_lines(ax: Axes, atlas: PriorAtlas, x: Floats, lines: Floats) -> None:
     shown = to_reported(atlas.studies, x)
     alpha = float(np.clip(12 / np.sqrt(len(lines)) / 8, 0.04, 0.8))
     segments = [np.column_stack([shown, line]) for line in lines]
-    ax.add_collection(LineCollection(segments, colors=POSTERIOR, alpha=alpha, lw=0.7))
+    many = len(lines) > MANY
+    ax.add_collection(LineCollection(segments, colors=POSTERIOR, alpha=alpha, lw=0.7, rasterized=many))
     ax.plot([], [], color=POSTERIOR, lw=1, label=f"under {len(lines):,} combinations of priors")
     top = np.quantile(lines.max(axis=1), 0.99) if len(lines) > 1 else lines.max()
     ax.set_ylim(0, 1.05 * float(top))
