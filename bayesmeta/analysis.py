@@ -145,13 +145,16 @@ class Analysis:
             If its entries contradict each other.
         """
         center = self.model.center if regression.center is None else regression.center
-        return self._model(regression.mods, center, regression.priors.over(self.model.priors))
+        priors = regression.priors.over(self.model.priors)
+        return self._model(regression.mods, center, priors, scale=regression.scale)
 
-    def _model(self, mods: str, center: bool, priors: PriorOptions) -> Model:
+    def _model(self, mods: str, center: bool, priors: PriorOptions, *, scale: str = "1") -> Model:
         from bayesmeta.model import Model
 
         return Model(
             mods=mods,
+            scale=scale,
+            delta=dict(priors.delta) if isinstance(priors.delta, tuple) else priors.delta,
             likelihood=self.model.likelihood,
             effects=self.model.effects,
             mu=priors.mu,

@@ -111,6 +111,7 @@ class PriorOptions(Section):
     beta: BetaPrior = None
     tau: ScalePrior | None = None
     tau2: Annotated[str, model_entry("tau2")] | None = None
+    delta: BetaPrior = None
 
     def __post_init__(self) -> None:
         if self.tau is not None and self.tau2 is not None:
@@ -124,6 +125,7 @@ class PriorOptions(Section):
             beta=other.beta if self.beta is None else self.beta,
             tau=scale.tau,
             tau2=scale.tau2,
+            delta=other.delta if self.delta is None else self.delta,
         )
 
 
@@ -166,10 +168,11 @@ class IntervalOptions(Section):
 
 @dataclass(frozen=True, slots=True)
 class Regression(Section):
-    """``[[regressions]]``: another mean structure; what is left out is as in ``[model]``."""
+    """``[[regressions]]``: another structure of mean or tau; what is left out is as in ``[model]``."""
 
     name: Name
     mods: Formula
+    scale: Formula = "1"
     center: bool | None = None
     engine: Literal["nuts", "exact", "auto"] | None = None
     priors: PriorOptions = field(default_factory=PriorOptions)

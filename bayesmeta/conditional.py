@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bayesmeta.errors import ModelError
 from bayesmeta.kernel import NormalPrior, gaussian_data, profile
 from bayesmeta.priors import Normal
 
@@ -68,8 +69,23 @@ def prepare(problem: Problem) -> Prepared:
     return Prepared(data, NormalPrior(mean, sd**-2.0))
 
 
+def require_one_tau(problem: Problem) -> None:
+    """Refuse a problem in which tau differs between studies, where a single one is integrated or maximised.
+
+    Raises
+    ------
+    ModelError
+        With the remedy.
+    """
+    if problem.scale is not None:
+        raise ModelError(
+            f"this answer needs one tau for all studies; got scale '{problem.model.scale}'; use scale='1'"
+        )
+
+
 def given_tau(problem: Problem, tau: Floats) -> Conditional:
     """Return the posterior of the coefficients given tau, shape (m,)."""
+    require_one_tau(problem)
     known = prepare(problem)
     solved: Profile = profile(known.data, tau * tau, prior=known.prior)
     origin, beta, deviation, cov = known.data.origin, solved.beta, solved.deviation, solved.cov

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bayesmeta.conditional import prepare
+from bayesmeta.conditional import prepare, require_one_tau
 from bayesmeta.errors import ModelError
 from bayesmeta.kernel import NormalPrior, profile
 from bayesmeta.priors import Fixed, Flat, Normal
@@ -57,6 +57,7 @@ def joint_mode(problem: Problem, *, prior: bool = True) -> Peak:
     ModelError
         If the model is another.
     """
+    require_one_tau(problem)
     if problem.model.likelihood != "normal" or not all(
         isinstance(one, Normal | Flat) for one in problem.priors.beta
     ):

@@ -85,6 +85,12 @@ class Problem:
     priors: Priors
     scale: ScaleStructure | None = None
 
+    def __post_init__(self) -> None:
+        if self.scale is None and not self.model.has_one_tau:
+            raise ModelError(
+                f"this answer needs one tau for all studies; got scale '{self.model.scale}'; use scale='1'"
+            )
+
     @property
     def k(self) -> int:
         """Number of studies."""

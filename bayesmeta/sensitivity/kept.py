@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayesmeta.model import Model
+    from bayesmeta.priors import Prior
     from bayesmeta.problem import Problem
     from bayesmeta.results.fit import Fit
 
@@ -23,4 +24,14 @@ def with_priors_of(fit: Fit | Problem) -> Model:
         for name, prior, mean in zip(fit.design.names, priors.beta, fit.design.is_mean, strict=True)
         if not mean
     )
-    return replace(model, mu=priors.mu, beta=slopes or None, **scale)
+    return replace(model, mu=priors.mu, beta=slopes or None, delta=_deltas(fit), **scale)
+
+
+def _deltas(fit: Fit | Problem) -> tuple[tuple[str, Prior], ...] | None:
+    """Return the priors of the coefficients of scale, by name."""
+    problem: Problem = getattr(fit, "problem", fit)
+    found = problem.scale
+    if found is None:
+        return None
+    slopes = [name for name, mean in zip(found.design.names, found.design.is_mean, strict=True) if not mean]
+    return tuple(zip(slopes, found.deltas, strict=True)) or None

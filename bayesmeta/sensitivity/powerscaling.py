@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import special
 
-from bayesmeta.conditional import prepare
+from bayesmeta.conditional import prepare, require_one_tau
 from bayesmeta.kernel import profile
 from bayesmeta.sensitivity.nulls import in_prior_coordinates
 
@@ -95,6 +95,7 @@ def _scaled(problem: Problem, tau: Floats, prior: float, likelihood: float) -> _
     Given tau, the likelihood is a normal density about its best coefficients b with precision I and the prior
     one about m with precision P; raised to powers and multiplied they have the precision ``l I + r P``.
     """
+    require_one_tau(problem)
     data, known = prepare(problem)
     best = profile(data, tau * tau)
     information = likelihood * np.linalg.inv(best.cov)

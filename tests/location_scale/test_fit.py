@@ -229,3 +229,17 @@ def test_new_values_need_the_columns_of_scale(grouped):
 def test_unknown_quantities_are_named(grouped):
     with pytest.raises(AnalysisError, match=r"^unknown quantity 'tau\[c\]'; did you mean"):
         grouped.marginal("tau[c]")
+
+
+def test_answers_that_need_one_tau_refuse_others(grouped):
+    """Each of these would otherwise answer for another model."""
+    message = "^this answer needs one tau for all studies; got scale 'C\\(g\\)'; use scale='1'$"
+    for answer in (bm.informativeness, bm.bayes_factors):
+        with pytest.raises(ModelError, match=message):
+            answer(grouped)
+    with pytest.raises(ModelError, match=message):
+        grouped.joint_mode()
+
+
+def test_leaving_out_studies_keeps_the_priors_of_delta(grouped):
+    assert {str(one.fit.problem.scale.deltas[0]) for one in bm.leave_one_out(grouped)} == {"Normal(0, 1)"}

@@ -28,7 +28,7 @@ import numpy as np
 
 from bayesmeta.errors import ModelError, NumericalError
 from bayesmeta.location_scale import require_proper_scale, tau_bounds
-from bayesmeta.priors import Flat, Normal, Uniform
+from bayesmeta.priors import Fixed, Flat, Normal, Uniform
 from bayesmeta.properness import whole_moments
 from bayesmeta.results.scale_grid import Plane, ScaleNodes, evaluated, rule_on
 
@@ -64,6 +64,8 @@ def why_not(problem: Problem) -> str:
     odd = [prior for prior in problem.priors.beta if not isinstance(prior, Normal | Flat)]
     if odd:
         return f"prior {odd[0]} of a coefficient"
+    if any(isinstance(part, Fixed) for _, part in problem.priors.tau_density.parts):
+        return f"prior {problem.priors.tau} of tau with scale '{problem.model.scale}'"
     if scale.size > 2:
         return f"scale '{problem.model.scale}' with {scale.size} parameters (at most 2)"
     odd = [prior for prior in scale.deltas if not isinstance(prior, Normal | Uniform | Flat)]
