@@ -6,10 +6,13 @@ The arithmetic is that of ``make_golden.py``; effects near 1e12 are shifted to 0
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import make_golden
+if TYPE_CHECKING:
+    from types import ModuleType
 
 FILE = Path(__file__).with_name("hard.json")
 OFFSET = 10**12
@@ -49,11 +52,19 @@ def description(y, s, family, parameters, tail, prior) -> dict:
     }
 
 
-def shifted(case: dict) -> dict:
+def make_golden() -> ModuleType:
+    """Return the script beside this one."""
+    spec = importlib.util.spec_from_file_location("make_golden", Path(__file__).with_name("make_golden.py"))
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+def shifted(case: dict, golden: ModuleType) -> dict:
     """Return a case under a flat prior with all effects larger by the offset."""
-    with make_golden.mp.workdps(make_golden.DIGITS):
+    with golden.mp.workdps(golden.DIGITS):
         moved = {
-            name: make_golden.mp.nstr(make_golden.mpf(value) + OFFSET, 30)
+            name: golden.mp.nstr(golden.mpf(value) + OFFSET, 30)
             for name, value in case["values"].items()
             if name.startswith(("beta0", "theta")) and not name.endswith(".sd")
         }
@@ -65,8 +76,9 @@ def shifted(case: dict) -> dict:
 
 
 def main() -> None:
-    cases = {name: make_golden.solve(description(*case)) for name, case in CASES.items()}
-    cases["effects near 1e12"] = shifted(cases["effects near 1e12"])
+    golden = make_golden()
+    cases = {name: golden.solve(description(*case)) for name, case in CASES.items()}
+    cases["effects near 1e12"] = shifted(cases["effects near 1e12"], golden)
     FILE.write_text(json.dumps(cases, indent=1) + "\n")
 
 
