@@ -102,6 +102,21 @@ def test_no_smaller_change_of_an_effect_tips(case):
             assert (p > line) == (points.probability > line)
 
 
+def test_the_first_of_two_crossings_is_the_tipping_point():
+    # a larger effect first raises P(mu > 0), then, as an outlier, lowers it again; the line is crossed twice
+    fit = fit_of("schools")
+    points = tipping_points(fit, 0.96)
+    above = [np.flatnonzero(one.probability > 0.96) for one in points.effects]
+    twice = [
+        one for one, up in zip(points.effects, above, strict=True) if up.size and up[-1] < one.x.size - 1
+    ]
+    assert twice
+    for curve in twice:
+        low, high = sorted([curve.present, curve.tipping])
+        between = curve.probability[(curve.x > low) & (curve.x < high)]
+        assert np.all(between < 0.96)
+
+
 def test_curves_are_those_of_single_fits(case):
     name, _, points = case
     curve = points.tau_scale
