@@ -29,8 +29,8 @@ def with_priors_of(fit: Fit | Problem) -> Model:
 
 def _deltas(fit: Fit | Problem) -> tuple[tuple[str, Prior], ...] | None:
     """Return the priors of the coefficients of scale, by name."""
-    problem: Problem = getattr(fit, "problem", fit)
-    found = problem.scale
+    whole: Any = fit
+    found = getattr(whole, "problem", whole).scale
     if found is None:
         return None
     slopes = [name for name, mean in zip(found.design.names, found.design.is_mean, strict=True) if not mean]

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 import bayesmeta as bm
+from bayesmeta.analysis import parse_analysis
 from bayesmeta.errors import (
     AnalysisError,
     DataError,
@@ -243,3 +244,37 @@ def test_answers_that_need_one_tau_refuse_others(grouped):
 
 def test_leaving_out_studies_keeps_the_priors_of_delta(grouped):
     assert {str(one.fit.problem.scale.deltas[0]) for one in bm.leave_one_out(grouped)} == {"Normal(0, 1)"}
+
+
+ANALYSIS = """
+[analysis]
+title = "taus"
+[data]
+dataset = "exercise_bmd"
+measure = "MD"
+columns = { m1i = "exercise_mean", sd1i = "exercise_sd", n1i = "exercise_n", m2i = "control_mean",
+            sd2i = "control_sd", n2i = "control_n" }
+"""
+
+
+def test_a_regression_of_an_analysis_file_may_have_a_scale():
+    own = """
+[[regressions]]
+name = "taus"
+mods = "duration_months"
+scale = "C(exercise_type)"
+priors = { delta = "Normal(0, 0.5)" }
+"""
+    analysis = parse_analysis(ANALYSIS + own)
+    assert analysis.regression_model(analysis.regressions[0]) == bm.Model(
+        mods="duration_months", scale="C(exercise_type)", delta="Normal(0, 0.5)"
+    )
+
+
+def test_a_prior_of_delta_without_scale_is_refused_in_an_analysis_file():
+    message = (
+        "analysis.toml:9: [model] delta is the prior of the coefficients of scale; give scale, such as "
+        "'C(group)', or leave delta out"
+    )
+    with pytest.raises(AnalysisError, match=f"^{re.escape(message)}$"):
+        parse_analysis(ANALYSIS + '[model.priors]\ndelta = "Normal(0, 2)"\n')
