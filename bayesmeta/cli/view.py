@@ -240,15 +240,22 @@ def regressions(content: Block) -> Iterator[RenderableType]:
     for name, one in content["regressions"].items():
         yield heading(f"Regression {name}: {one['mods']}")
         classical = one["classical"].get("fixed", {}).get("coefficients", {})
-        quantities = {**one["coefficients"], "tau": one["tau"]}
+        quantities = {**one["coefficients"], "tau": one["tau"], **(one.get("spread") or {})}
         rows = [_coefficient_row(label, block, classical.get(label)) for label, block in quantities.items()]
         yield table(["", "median", "sd", level(content), "fixed", "p"], rows)
-        explained, status = one["R2"], one["diagnostics"]["status"]
-        yield line(
-            f"k = {one['k']}, p = {one['p']}; R2 {number(explained['median'], 0)} % "
-            f"{interval(explained['lower'], explained['upper'], 0)}; "
-            f"{status if status == one['engine'] else one['engine'] + ': ' + status}"
-        )
+        yield line(_regression_line(one))
+
+
+def _regression_line(one: Block) -> str:
+    """Return size, share of tau2 explained and status of a regression."""
+    status, explained = one["diagnostics"]["status"], one["R2"]
+    parts = [f"k = {one['k']}, p = {one['p']}"]
+    if explained:
+        bounds = interval(explained["lower"], explained["upper"], 0)
+        parts.append(f"R2 {number(explained['median'], 0)} % {bounds}")
+    if one.get("scale", "1").strip() != "1":
+        parts.append(f"tau by {one['scale']}")
+    return "; ".join([*parts, status if status == one["engine"] else f"{one['engine']}: {status}"])
 
 
 def _coefficient_row(label: str, block: Block, fixed: Block | None) -> tuple[str, ...]:
@@ -265,11 +272,22 @@ def subgroups(content: Block) -> Iterator[RenderableType]:
         yield heading(f"Subgroups by {by}, each with a tau of its own")
         rows = [_group_row(name, one) for name, one in division["groups"].items()]
         yield table(["", "k", "mu", level(content), "tau", "fixed", level(content)], rows)
+        for label, one in (division.get("posterior_differences") or {}).items():
+            yield line(_difference_line(label, one, division["tau"]))
         for label, one in division["difference"].items():
             yield line(
                 f"Difference, {METHODS[label]}: Q = {number(one['Q'], 2)} on {one['df']:.0f} df, "
                 f"p = {p_value(one['p'])}, I2 = {number(one['I2'], 0)} %"
             )
+
+
+def _difference_line(label: str, one: Block, tau: str) -> str:
+    """Return the posterior of a difference between two groups."""
+    places = places_of(one)
+    bounds = interval(one["lower"], one["upper"], places)
+    shared = ", one tau for all" if tau == "shared" else ""
+    chance = probability(one["probability"])
+    return f"{label}: {number(one['median'], places)} {bounds}, P(> 0) = {chance}{shared}"
 
 
 def _group_row(name: str, one: Block) -> tuple[str, ...]:

@@ -272,6 +272,8 @@ def _regression_notes(facts: Facts, one: Block) -> str:
     text = f"{one['k']} studies, {one['p']} coefficients."
     if "tau" in one and not facts.is_common:
         text += f" τ left over: {quantity(one['tau']).text}."
+    if str(one.get("scale") or "1").strip() != "1":
+        text += f" τ depends on {one['scale']}; delta is the logarithm of a ratio of two τ."
     if one.get("R2"):
         r2 = quantity(one["R2"], 0)
         if known(one["R2"].get("median")):

@@ -268,7 +268,7 @@ def coefficient_table(facts: Facts, regression: Block, title: str) -> Table:
     columns += [f"{SHORT[name]} [{level(facts.classical_level)}{SPACE}CI]" for name in twins]
     rows = [
         _coefficient_row(name, block, regression, list(twins))
-        for name, block in regression["coefficients"].items()
+        for name, block in {**regression["coefficients"], **(regression.get("spread") or {})}.items()
     ]
     caption = (
         f"{title}: change of the effect ({facts.analysis_scale}) for a change of 1 in a coefficient. "

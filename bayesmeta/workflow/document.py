@@ -150,6 +150,10 @@ def named_priors(problem: Problem) -> Block:
         named = zip(problem.design.names, priors.beta, problem.design.is_mean, strict=True)
         slopes = {name: str(prior) for name, prior, mean in named if not mean}
         block["beta"] = {"prior": slopes, "default": "beta" in priors.defaults}
+    if problem.scale is not None:
+        scale = problem.scale
+        deltas = dict(zip(scale.names[scale.T :], map(str, scale.deltas), strict=True))
+        block["delta"] = {"prior": deltas, "default": all(scale.is_default)}
     if problem.model.likelihood != "normal":
         block["baseline"] = {"prior": str(problem.model.baseline), "default": False}
     return block
@@ -245,13 +249,22 @@ class _Writer:
             "coefficients": {name: self.quantity(fit, name) for name in names},
             "positive": positive_block(fit),
             "tau": self.quantity(fit, "tau"),
-            "R2": self._explained(fit),
+            "scale": fit.model.scale,
+            "spread": self._spread(fit),
+            "R2": self._explained(fit) if fit.problem.scale is None and fit.problem.p > 1 else {},
             "log_evidence": _known(checked.best.log_evidence),
             "classical": {name: result.to_dict() for name, result in suite.items()},
             "probabilities": self.probabilities(fit),
             "warnings": _warnings(fit.warnings),
             "diagnostics": diagnostics_block(fit),
         }
+
+    def _spread(self, fit: Fit) -> Block:
+        """Return the taus and their log ratios where tau differs between studies."""
+        scale = fit.problem.scale
+        if scale is None:
+            return {}
+        return {name: self.quantity(fit, name) for name in scale.quantities if name != "tau"}
 
     def _explained(self, fit: Fit) -> Block:
         draws = explained(fit.posterior)
