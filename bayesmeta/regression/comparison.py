@@ -39,8 +39,8 @@ def compare_models(fits: Mapping[str, Fit], *, prior: Mapping[str, float] | None
         with the most evidence; ``elpd_loo se_loo p_loo``, the exact leave-one-out log predictive density, its
         standard error over studies and the effective number of parameters; ``elpd_difference
         se_difference``, from the model that predicts best. NaN where a number is not known or not comparable:
-        evidence from NUTS or with a flat prior of a coefficient of a moderator, prediction of a study that
-        alone determines a coefficient.
+        evidence from NUTS, with a flat prior of a coefficient of a moderator, or with an improper prior that
+        another model does not share; prediction of a study that alone determines a coefficient.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def comparison_rows(fits: Mapping[str, Fit], *, prior: Mapping[str, float] | Non
     """Return the rows of `compare_models` as dictionaries."""
     _check_studies(fits)
     weights = _prior(fits, prior)
-    evidence = np.array([_evidence(fit) for fit in fits.values()])
+    evidence = _evidence(fits)
     comparable = bool(np.isfinite(evidence).all())
     posterior = posterior_weights(evidence, weights) if comparable else np.full(len(fits), nan)
     predicted = _predicted(fits)
@@ -105,8 +105,28 @@ def _prior(fits: Mapping[str, Fit], prior: Mapping[str, float] | None) -> Floats
     return np.asarray(weights / weights.sum())
 
 
-def _evidence(fit: Fit) -> float:
-    """Return the log evidence, NaN where that of another model cannot be compared with it."""
+def _evidence(fits: Mapping[str, Fit]) -> Floats:
+    """Return the (n,) logs of the evidence, NaN where that of another model cannot be compared with it.
+
+    The scale of the evidence under an improper prior is arbitrary; it cancels where all models share it.
+    """
+    improper = [_improper(fit) for fit in fits.values()]
+    shared = len(set(improper)) == 1
+    values = [_known_evidence(fit) for fit in fits.values()]
+    return np.array(
+        [value if shared or not any(which) else nan for value, which in zip(values, improper, strict=True)]
+    )
+
+
+def _improper(fit: Fit) -> tuple[int, str]:
+    """Return how many coefficients have an improper prior, and the prior of tau if it is one."""
+    priors = fit.priors
+    tau = "" if priors.tau_density.proper else f"{priors.tau_on} ~ {priors.tau}"
+    return sum(not prior.proper for prior in priors.beta), tau
+
+
+def _known_evidence(fit: Fit) -> float:
+    """Return the log evidence, NaN under flat priors of several coefficients."""
     priors = zip(fit.priors.beta, fit.design.is_mean, strict=True)
     slopes_flat = any(isinstance(prior, Flat) and not mean for prior, mean in priors)
     means_flat = isinstance(fit.priors.mu, Flat) and sum(fit.design.is_mean) > 1

@@ -96,6 +96,30 @@ def test_evidence_under_flat_slopes_is_not_compared(four):
     assert np.isfinite(table["elpd_loo"]).all()
 
 
+@pytest.mark.parametrize("improper", [{"mu": "Flat()"}, {"tau": "Flat()"}])
+def test_evidence_whose_scale_is_arbitrary_is_not_compared_with_one_that_has_a_scale(four, improper):
+    """Density 1 or 1000 is the same improper prior, and makes any Bayes factor against a proper one."""
+    proper = {"mu": "Normal(0, 1)", "tau": "HalfNormal(0.3)"}
+    fits = {"a": bm.fit(four, bm.Model(**proper)), "b": bm.fit(four, bm.Model(**(proper | improper)))}
+    table = bm.compare_models(fits)
+    assert list(table["log_evidence"].isna()) == [False, True]
+    assert table[["posterior", "bayes_factor"]].isna().all(axis=None)
+    assert np.isfinite(table["elpd_loo"]).all()
+
+
+def test_a_flat_mean_that_all_models_share_cancels(four):
+    """Known tau = 0: the integral over a flat mean is a normal density of the deviations, by hand."""
+    flat = bm.Model(mu="Flat()", beta="Normal(0, 0.5)", effects="common")
+    fits = {name: bm.fit(four, flat.with_mods(mods)) for name, mods in (("a", "1"), ("b", "dose"))}
+    dose = np.asarray(four.columns["dose"], dtype=float)
+    across = np.linalg.svd(np.ones((1, 4)))[2][1:]  # three directions without the mean
+    y, noise = across @ four.yi, across @ np.diag(four.vi) @ across.T
+    slope = np.outer(across @ dose, across @ dose) * 0.25
+    plain, bent = (stats.multivariate_normal.pdf(y, np.zeros(3), noise + extra) for extra in (0, slope))
+    expected = np.array([plain, bent]) / (plain + bent)
+    assert list(bm.compare_models(fits)["posterior"]) == pytest.approx(expected, rel=1e-9)
+
+
 def test_a_study_that_alone_determines_a_coefficient_has_no_prediction():
     data = {"site": ["a", "a", "a", "b"]}
     studies = bm.Studies.from_effects([0.1, 0.2, 0.3, 0.9], sei=[0.1] * 4, data=data)
