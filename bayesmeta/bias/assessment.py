@@ -134,7 +134,8 @@ class Assessment:
         Columns ``kind method estimate lower upper statistic p finding``; `statistic` and `p` are those of the
         test for a small-study effect, not of the effect; effects are on the analysis scale
         (logarithms for ratios), Bayesian ones posterior medians with 95 % equal-tailed intervals. Methods
-        that cannot be used have the reason in `finding`.
+        that cannot be used have the reason in `finding`, and so have selection models that the studies do
+        not identify: their likelihood is highest at a mean outside the effects observed.
         """
         import pandas as pd
 
@@ -312,8 +313,11 @@ def _(result: TrimAndFill) -> Cells:
 
 @_cells.register
 def _(result: FailSafeN) -> Cells:
+    if result.number == 0 and isnan(result.target):
+        return nan, nan, nan, nan, nan, f"none: p is above {result.alpha:g} without any"
     what = f"{result.number:,} studies of no effect" if result.number >= 0 else "more than a million studies"
-    return nan, nan, nan, nan, nan, what
+    goal = f"p above {result.alpha:g}" if isnan(result.target) else f"the mean effect at {result.target:.3g}"
+    return nan, nan, nan, nan, nan, f"{what} would put {goal}"
 
 
 @_cells.register
@@ -322,6 +326,9 @@ def _(result: SelectionModel) -> Cells:
     weights = ", ".join(f"{name}: {value:.3g}" for name, value in pairs)
     finding = f"weights {weights}; LR({result.lr_df}) = {result.lr:.2f} against no selection"
     finding = "; ".join((finding, *(note.rstrip(".") for note in result.notes)))
+    if not result.identified:
+        finding = f"not identified: the likelihood is highest at a mean of {result.estimate:.3g}, {finding}"
+        return nan, nan, nan, nan, nan, finding
     return result.estimate, result.lower, result.upper, result.lr, result.lr_p, finding
 
 

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from bayesmeta.studies import Studies
 
 
+OUTSIDE = "The mean lies outside the effects observed: these studies do not identify this model."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SelectionModel:
     """Result of a selection model.
@@ -99,6 +102,11 @@ class SelectionModel:
     def __post_init__(self) -> None:
         for name in ("parameters", "parameters_se"):
             object.__setattr__(self, name, readonly(getattr(self, name)))
+
+    @property
+    def identified(self) -> bool:
+        """Whether the mean lies among the effects observed; where it does not, it is no estimate."""
+        return OUTSIDE not in self.notes
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -286,7 +294,7 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = []
     if not y.min() <= found.parameters[0] <= y.max():
-        notes.append("The mean lies outside the effects observed: these studies do not identify this model.")
+        notes.append(OUTSIDE)
     delta, inside = found.parameters[2:].tolist(), _inside(family, found.parameters)[2:].tolist()
     at_bound = [
         f"{name} at {value:g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isnan
+from math import ceil, isnan
 
 import numpy as np
 import pytest
@@ -61,6 +61,30 @@ def test_rows_are_the_results_of_the_methods(assessed, bmd, bmd_model):
     average = bias.average(bmd, bmd_model)
     assert rows.loc["Average over bias models", "estimate"] == pytest.approx(average.mu.median, rel=1e-9)
     assert assessed["Trim and fill (L0)"].missing == 2  # tests/reference/bmd_yu775.json
+
+
+def test_a_mean_outside_the_effects_is_no_adjusted_effect(assessed, bmd):
+    """Beta weights run to a mean near -1 g/cm2, where no trial found less than -0.01."""
+    row = assessed.table().set_index("method").loc["Selection, beta weights"]
+    assert assessed["Selection, beta weights"].estimate < bmd.yi.min() - 0.5
+    assert row[["estimate", "lower", "upper", "statistic", "p"]].isna().all()
+    assert row["finding"].startswith(
+        "not identified: the likelihood is highest at a mean of -0.978, weights a"
+    )
+
+
+def test_fail_safe_numbers_say_what_they_would_undo(assessed, four):
+    """Stouffer's z of the review is 8.6: (8.6 / 1.645)^2 less 11 studies; half its unweighted mean, 11."""
+    rows = assessed.table().set_index("method")["finding"]
+    z = (assessed.funnel.yi / assessed.funnel.sei).sum()
+    assert rows["Fail-safe N (Rosenthal)"] == (
+        f"{ceil((z / 1.6448536269514722) ** 2 - 11)} studies of no effect would put p above 0.05"
+    )
+    half = assessed.funnel.yi.mean() / 2
+    assert rows["Fail-safe N (Orwin)"] == (f"11 studies of no effect would put the mean effect at {half:.3g}")
+    vague = bm.Studies.from_effects([0.1, -0.1, 0.05], sei=[0.2, 0.3, 0.4])
+    rows = bias.assess(vague, bayesian=False).table().set_index("method")["finding"]
+    assert rows["Fail-safe N (Rosenthal)"] == "none: p is above 0.05 without any"
 
 
 def test_the_text_carries_the_warning_and_every_row(assessed):

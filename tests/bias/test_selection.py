@@ -184,6 +184,7 @@ def test_a_maximum_at_a_bound_or_outside_the_effects_is_said(bmd):
         == "The mean lies outside the effects observed: these studies do not identify this model."
     )
     assert beta.warnings[-1] == bias.CAUTION
+    assert (stepped.identified, beta.identified) == (True, False)
 
 
 def test_impossible_requests_are_refused(bmd, four):
