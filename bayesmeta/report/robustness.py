@@ -85,7 +85,8 @@ def bayes_factor_table(facts: Facts) -> Table | None:
     caption = (
         "Bayes factors in favour of each hypothesis under the priors in force (below 1 the data speak "
         "against it), the least that any prior of the tested parameter allows, and the probability of the "
-        "hypothesis if it had 50 % before the data."
+        "hypothesis if it had 50 % before the data. They depend on those priors: a very wide one favours a "
+        "value of 0 whatever the data."
     )
     return table(caption, columns, rows, words=(1,))
 
@@ -155,7 +156,7 @@ def average_text(facts: Facts) -> str:
         "Averaged over four models, with and without an effect and with and without heterogeneity, each as "
         f"probable before the data: an effect has probability {probability(effect['posterior'])} (inclusion "
         f"Bayes factor {factor(effect['log_bf10'])}), heterogeneity {probability(mixed['posterior'])} "
-        f"({factor(mixed['log_bf10'])})."
+        f"({factor(mixed['log_bf10'])}). Both depend on how wide the priors of μ and τ are."
     )
 
 

@@ -130,15 +130,20 @@ def tipping_text(facts: Facts) -> str:
             f"Of single studies, the {nearest['what']} would have to change least: by "
             f"{number(abs(nearest['in_sei']), 1)} of its standard errors"
         )
-    bias = [one for one in reached if one["what"].startswith("bias")]
-    if bias:
-        parts.append(
-            f"if every study overstated its effect by {significant(abs(bias[0]['tipping']), 2)}, the "
-            f"probability would be {line}"
-        )
+    parts += [
+        f"if every study's effect were {_misplaced(facts, one['tipping'])}, the probability would be {line}"
+        for one in reached
+        if one["what"].startswith("bias")
+    ]
     if not parts:
         return "No change within reach would make the probability cross that line."
     return f"{sentence_case('; '.join(parts))}."
+
+
+def _misplaced(facts: Facts, bias: float) -> str:
+    """Return in words which way effects are off from which a bias has to be subtracted, and how far."""
+    scale = " on the log scale" if facts.is_ratio else ""
+    return f"too {'high' if bias > 0 else 'low'} by {significant(abs(bias), 2)}{scale}"
 
 
 def _letters(text: str) -> str:
@@ -164,7 +169,9 @@ def small_study_table(facts: Facts) -> Table | None:
     columns = ["Method", f"Effect it arrives at [{interval}]", "p of its test", "What it finds"]
     caption = (
         f"Small-study effects by every method that these studies allow; effects are {facts.analysis_scale}. "
-        "Each adjusted effect rests on its own account of what was not seen."
+        "Each adjusted effect rests on its own account of what was not seen, and p is that of a small-study "
+        "effect, never of the effect. Fail-safe N supposes that the studies not seen have no effect on "
+        "average; it is no test of bias."
     )
     return table(caption, columns, rows, words=(3,))
 

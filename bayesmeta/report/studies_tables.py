@@ -46,13 +46,16 @@ def influence_table(facts: Facts) -> Table | None:
     columns += ["P(outlier)"] if outlying else []
     caption = (
         "What each study does: its distance from what the others predict, in predictive standard deviations "
-        "(beyond 1.96 in red); the shift of the posterior mean of μ that it makes, in SDs; the change of the "
-        "median of τ; the Hellinger distance of the posteriors of μ with and without it; the log density "
-        "that the others give to it"
+        "(beyond 1.96 in red, as one study in twenty is by chance); the shift of the posterior mean of μ "
+        "that it makes, in SDs; the change of the median of τ; the Hellinger distance of the posteriors of μ "
+        "with and without it; the log density that the others give to it"
     )
     if outlying:
-        eps = robustness(facts)["outliers"]["eps"]
-        caption += f"; and the probability that it is an outlier, {percent(100 * eps)} before the data"
+        found = robustness(facts)["outliers"]
+        caption += (
+            "; and the probability that it is an outlier, whose true effect has a further SD of "
+            f"{significant(found['extra'], 2)}, {percent(100 * found['eps'])} before the data"
+        )
     return table(f"{caption}.", columns, [_influence_row(facts, one, outlying) for one in rows])
 
 
@@ -79,7 +82,9 @@ def outlier_text(facts: Facts) -> str:
     mu, bayes = _interval(found["mu"]), factor(found["log_bayes_factor"])
     return (
         f"If each study may be an outlier, with probability {percent(100 * found['eps'])}, the mean effect "
-        f"is {mu} ({facts.analysis_scale}); the Bayes factor for outliers is {bayes}."
+        f"is {mu} ({facts.analysis_scale}); the Bayes factor of the model that allows for outliers against "
+        f"the one that does not is {bayes}. That a study lies apart does not say why, and is no reason to "
+        "leave it out."
     )
 
 

@@ -70,12 +70,26 @@ def test_the_sentence_on_tipping_points_names_the_weakest_study_and_the_bias(fac
     }
     assert tables.tipping_text(facts).replace("\xa0", " ") == (
         "Of single studies, the effect of B would have to change least: by 0.8 of its standard errors; if "
-        "every study overstated its effect by 0.034, the probability would be 95 %."
+        "every study's effect were too high by 0.034, the probability would be 95 %."
     )
     table = tables.tipping_table(facts)
     assert cells(table, 0) == ["Scale of the prior of tau", "1.00", "none within reach", "–", "–"]
     assert cells(table, 2) == ["Effect of B", "0.300", "0.200", "−0.10", "−0.8"]
     assert "P(μ > 0), now 99.0\xa0%, would cross 95\xa0%" in table.caption
+
+
+@pytest.mark.parametrize(("bias", "words"), [(0.034, "too high by 0.034"), (-0.12, "too low by 0.12")])
+def test_a_bias_that_makes_the_decision_is_not_called_an_overstatement(facts, bias, words):
+    """A bias x is subtracted: effects of 0.1 and a bias of -0.12 make 0.22, so that they were too low."""
+    facts.document["robustness"]["tipping_points"] = {
+        "statement": "mu > 0",
+        "decision": 0.95,
+        "probability": 0.8,
+        "points": [{"what": "bias of every study", "present": 0.0, "tipping": bias, "change": bias}],
+    }
+    assert tables.tipping_text(facts).replace("\xa0", " ") == (
+        f"If every study's effect were {words}, the probability would be 95 %."
+    )
 
 
 def test_nothing_within_reach_is_said(facts):
@@ -115,7 +129,7 @@ def test_the_average_states_its_odds_and_both_probabilities(facts):
     assert blocks.average_text(facts).replace("\xa0", " ") == (
         "Averaged over four models, with and without an effect and with and without heterogeneity, each as "
         "probable before the data: an effect has probability 80.0 % (inclusion Bayes factor 4), "
-        "heterogeneity 40.0 % (1/1.5)."
+        "heterogeneity 40.0 % (1/1.5). Both depend on how wide the priors of μ and τ are."
     )
 
 

@@ -60,6 +60,18 @@ def test_all_subsets_of_two_and_more_are_counted(facts):
     assert "Over 11 subsets of two or more studies" in tables.subsets_text(facts)
 
 
+def test_what_an_outlier_is_and_is_not_is_said(facts):
+    """Outliers vary by ten medians of the standard errors more (Outliers.extra)."""
+    further = 10 * np.median(given().sei)
+    assert f"whose true effect has a further SD of {further:.2g}, 5" in tables.influence_table(facts).caption
+    facts.document["robustness"]["outliers"]["log_bayes_factor"] = float(np.log(3))
+    text = tables.outlier_text(facts)
+    assert (
+        "the Bayes factor of the model that allows for outliers against the one that does not is 3." in text
+    )
+    assert text.endswith("That a study lies apart does not say why, and is no reason to leave it out.")
+
+
 def test_groups_that_share_tau_are_the_levels_of_a_regression(facts):
     division = facts.document["subgroups"]["site"]
     model = bm.Model(mods="0 + C(site)")
