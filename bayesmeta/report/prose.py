@@ -140,15 +140,21 @@ def _further(facts: Facts) -> str:
     if document["regressions"]:
         done.append(f"meta-regressions ({', '.join(document['regressions'])})")
     if document["subgroups"]:
-        done.append(
-            f"subgroup analyses by {', '.join(document['subgroups'])} with a separate τ in each group"
-        )
+        done.append(f"subgroup analyses {_divided(document['subgroups'])}")
     if document["leave_one_out"]:
         done.append("leaving out each study in turn")
     if document["prior_sensitivity"]:
         count = len(document["prior_sensitivity"])
         done.append("one alternative set of priors" if count == 1 else f"{count} alternative sets of priors")
     return f"Further analyses were {'; '.join(done)}." if done else ""
+
+
+def _divided(subgroups: Block) -> str:
+    """Return by what the studies were divided, and whose τ the groups have."""
+    shared = [by for by, division in subgroups.items() if division.get("tau") == "shared"]
+    own = [by for by in subgroups if by not in shared]
+    parts = ((own, "a separate τ in each group"), (shared, "one τ for all groups"))
+    return " and ".join(f"by {', '.join(names)} with {what}" for names, what in parts if names)
 
 
 def results(facts: Facts) -> str:
@@ -183,6 +189,11 @@ def limitations(facts: Facts, figures: Mapping[str, Any]) -> list[str]:
     funnel = "funnel" in figures
     if facts.k < FEW_FOR_FUNNEL:
         found.append(f"With fewer than {FEW_FOR_FUNNEL} studies, small-study effects cannot be judged.")
+    elif (facts.document.get("robustness") or {}).get("small_study"):
+        found.append(
+            "Small-study effects were examined beside the main answer, which does not model selective "
+            "publication."
+        )
     else:
         shown = "are shown by the funnel plot only, and" if funnel else "and"
         found.append(

@@ -205,8 +205,8 @@ def comparison_of_models(facts: Facts) -> Table | None:
     caption = (
         "The models side by side: log evidence, posterior probability where all were equally probable "
         "before, Bayes factor against the best; and the exact leave-one-out log predictive density (elpd) "
-        "with the difference from the best and its standard error. Evidence depends on the priors of the "
-        "coefficients."
+        "with the difference from the best and its standard error, which few studies make too small. "
+        "Evidence depends on the priors of the coefficients."
     )
     rows = [_model_row(name, one) for name, one in found.items()]
     return table(caption, columns, rows, words=(1,))

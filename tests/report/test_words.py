@@ -205,6 +205,28 @@ def test_limitations_follow_the_data(bmd_nuts, refracture_nuts):
     assert "With fewer than 10 studies, small-study effects cannot be judged." in few
 
 
+def test_limitations_know_that_small_study_effects_were_examined(bmd_nuts):
+    """Eleven studies; the sentence that a funnel plot is all there is would be false."""
+    bmd_nuts["robustness"] = {"small_study": {"methods": {}, "level": 0.95}}
+    text = " ".join(limitations(Facts(bmd_nuts, {}), {"funnel": "x"}))
+    assert "funnel plot only" not in text
+    assert "Small-study effects were examined beside the main answer, which does not model selective" in text
+    del bmd_nuts["robustness"]
+    text = " ".join(limitations(Facts(bmd_nuts, {}), {"funnel": "x"}))
+    assert "Small-study effects are shown by the funnel plot only" in text
+
+
+def test_methods_say_whose_tau_the_groups_have(bmd_nuts):
+    bmd_nuts["subgroups"] = {
+        "sex": {"tau": "shared"},
+        "site": {"tau": "separate"},
+        "dose": {"tau": "separate"},
+    }
+    text = plain(methods(Facts(bmd_nuts, {}), Citations()))
+    divided = "by site, dose with a separate τ in each group and by sex with one τ for all groups"
+    assert f"subgroup analyses {divided}" in text
+
+
 def test_a_study_without_events_takes_part_in_the_counts_only(refracture_nuts, parse):
     text = parse(render(refracture_nuts)).text
     reason = "Huang 2018: no events in either group; it takes part in the model of the counts, and in no "
