@@ -135,7 +135,8 @@ class Assessment:
         test for a small-study effect, not of the effect; effects are on the analysis scale
         (logarithms for ratios), Bayesian ones posterior medians with 95 % equal-tailed intervals. Methods
         that cannot be used have the reason in `finding`, and so have selection models that the studies do
-        not identify: their likelihood is highest at a mean outside the effects observed.
+        not identify: their likelihood is highest at a mean outside the effects observed. The p of excess
+        significance is the exact one.
         """
         import pandas as pd
 
@@ -302,7 +303,7 @@ def _(result: RankTest) -> Cells:
 @_cells.register
 def _(result: ExcessTest) -> Cells:
     finding = f"{result.observed} of {result.k} significant, {result.expected:.1f} expected"
-    return nan, nan, nan, result.statistic, result.p_value, finding
+    return nan, nan, nan, result.statistic, result.exact_p, finding
 
 
 @_cells.register

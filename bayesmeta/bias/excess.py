@@ -39,7 +39,10 @@ class ExcessTest:
     statistic : float
         Chi-squared with one degree of freedom.
     p_value : float
-        One-sided: of an excess.
+        One-sided, of an excess, by chi-squared; rough where fewer than five are expected to be significant,
+        or not to be.
+    exact_p : float
+        Probability of at least as many significant studies, which are independent and have these powers.
     estimate : float
         Effect at which the powers hold.
     alpha : float
@@ -51,6 +54,7 @@ class ExcessTest:
     power: Floats
     statistic: float
     p_value: float
+    exact_p: float
     estimate: float
     alpha: float
 
@@ -71,7 +75,9 @@ class ExcessTest:
         text = f"Excess significance: {self.observed} of {self.k} studies significant at {self.alpha:g}, "
         text += f"{self.expected:.1f} expected; "
         text += (
-            "not defined where every power is 0 or 1." if isnan(self.p_value) else f"p = {self.p_value:.3g}."
+            "not defined where every power is 0 or 1."
+            if isnan(self.p_value)
+            else f"p = {self.p_value:.3g}, exactly {self.exact_p:.3g}."
         )
         return "\n".join((text, *self.warnings))
 
@@ -115,6 +121,15 @@ def excess_test(
         power=power,
         statistic=root**2,
         p_value=float(ndtr(-root)),
+        exact_p=nan if isnan(root) else at_least(observed, power),
         estimate=effect,
         alpha=alpha,
     )
+
+
+def at_least(count: int, power: Floats) -> float:
+    """Return the probability that at least `count` of independent events happen, of probabilities (k,)."""
+    chances = np.ones(1)
+    for one in power.tolist():
+        chances = np.convolve(chances, [1 - one, one])
+    return float(min(1.0, chances[count:].sum()))

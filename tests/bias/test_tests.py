@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import permutations, product
 from math import isnan
 
 import numpy as np
@@ -126,6 +126,21 @@ def test_ties_take_the_normal_approximation():
     with pytest.raises(AnalysisError) as caught:
         bias.rank_test(tied, exact=True)
     assert str(caught.value) == "the exact rank test needs at most 120 studies without ties; leave exact out"
+
+
+# Excess of significance
+
+
+def test_the_exact_excess_counts_every_way_of_being_significant():
+    """All 32 ways in which five studies may be significant, each with its product of powers."""
+    studies = bm.Studies.from_effects([0.5, -0.1, 0.9, 0.05, 0.3], sei=[0.2, 0.15, 0.4, 0.1, 0.35])
+    found = bias.excess_test(studies)
+    ways = np.array(list(product([0, 1], repeat=5)))
+    chances = np.where(ways, found.power, 1 - found.power).prod(axis=1)
+    assert found.observed == 2  # z = 2.5 and 2.25; the others are 0.67, 0.5, 0.86
+    assert found.exact_p == pytest.approx(chances[ways.sum(axis=1) >= 2].sum(), rel=1e-12)
+    assert found.p_value < found.exact_p / 3  # chi-squared is rough where few are expected
+    assert str(found).splitlines()[0].endswith(f"p = {found.p_value:.3g}, exactly {found.exact_p:.3g}.")
 
 
 # Trim and fill
