@@ -56,8 +56,11 @@ def informativeness_table(facts: Facts) -> Table | None:
         "What the priors say. Hellinger distance (0 to 1) and shared area of prior and posterior; change of "
         "the posterior when prior or likelihood are raised to a power (above 0.05 they tell); studies of "
         "this review that know as much as the prior; probability, before the data, of a fixed effect (for τ: "
-        "of a Q) as extreme as the one observed."
+        "of a Q) as extreme as the one observed, which below 5 % is called a conflict; one in twenty is by "
+        "chance."
     )
+    if facts.document.get("center") and rows[0].cells[0] == "Intercept":
+        caption += " The intercept here is the mean effect at the moderators' means, which has that prior."
     return table(caption, columns, rows, words=(1, 8))
 
 

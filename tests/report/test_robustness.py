@@ -92,6 +92,16 @@ def test_a_bias_that_makes_the_decision_is_not_called_an_overstatement(facts, bi
     )
 
 
+def test_the_intercept_that_has_the_prior_is_told_from_that_at_zero(small):
+    """A centred regression: the prior is on the mean effect at the mean of the months, not at 0."""
+    said = "The intercept here is the mean effect at the moderators' means, which has that prior."
+    centred = '[model]\nmods = "months"\n[model.priors]\nmu = "Normal(0, 1)"\n'
+    assert blocks.informativeness_table(Facts(small(model=centred), {})).caption.endswith(said)
+    as_written = centred.replace("[model.priors]", "center = false\n[model.priors]")
+    assert said not in blocks.informativeness_table(Facts(small(model=as_written), {})).caption
+    assert said not in blocks.informativeness_table(Facts(small(), {})).caption
+
+
 def test_nothing_within_reach_is_said(facts):
     facts.document["robustness"]["tipping_points"] = {
         "decision": 0.95,
