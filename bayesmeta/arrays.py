@@ -15,3 +15,9 @@ def readonly(values: ArrayLike) -> Floats:
     copy = np.array(values, dtype=np.float64)
     copy.flags.writeable = False
     return copy
+
+
+def strictly_between(value: object, low: float, high: float) -> bool:
+    """Return whether a value is one real number, no truth value, above `low` and below `high`."""
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return number and bool(low < value < high)  # type: ignore[operator]

@@ -17,17 +17,17 @@ import numpy as np
 from bayesmeta.arrays import readonly
 from bayesmeta.design import build_design
 from bayesmeta.effectsizes import find_measure
-from bayesmeta.errors import FormulaError, ModelError, PriorError, printable, suggest
+from bayesmeta.errors import AnalysisError, FormulaError, ModelError, PriorError, printable, suggest
 from bayesmeta.location_scale import pose_scale
+from bayesmeta.model import Model
 from bayesmeta.priors import AdaptivePrior, Fixed, Flat, HalfFlat, HalfNormal, Normal, as_prior, of_square
+from bayesmeta.studies import Studies
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
     from bayesmeta.design import Design
     from bayesmeta.location_scale import ScaleStructure
-    from bayesmeta.model import Model
     from bayesmeta.priors import Prior
-    from bayesmeta.studies import Studies
 
 COUNT_MEASURES = ("OR", "PETO")
 """Measures whose effect is the log odds ratio that the binomial likelihood has."""
@@ -161,6 +161,8 @@ def pose(studies: Studies, model: Model) -> Problem:
 
     Raises
     ------
+    AnalysisError
+        If they are something else.
     ModelError
         If the likelihood does not fit the data.
     FormulaError, DataError
@@ -168,6 +170,7 @@ def pose(studies: Studies, model: Model) -> Problem:
     PriorError
         If default priors were asked for and the effects have no scale, or a coefficient has no such name.
     """
+    check_posable(studies, model)
     usable = _taking_part(studies, model)
     design = build_design(model.mods, usable.columns, slab=usable.slab, k=usable.k)
     priors = priors_in_force(model, usable, design)
@@ -175,6 +178,24 @@ def pose(studies: Studies, model: Model) -> Problem:
     if scale is not None:
         _refuse_clashes(design, scale)
     return Problem(usable, model, design, priors, scale)
+
+
+def check_posable(studies: object, model: object) -> None:
+    """Refuse what is no `Studies` or no `Model`.
+
+    Raises
+    ------
+    AnalysisError
+        With what was given, and how to make what is needed.
+    """
+    if not isinstance(studies, Studies):
+        got = type(studies).__name__
+        advice = "give fit.studies" if got == "Fit" else "make them by bm.effect_sizes"
+        raise AnalysisError(f"studies must be bm.Studies; got {got}; {advice}")
+    if not isinstance(model, Model):
+        got = type(model).__name__
+        advice = "give fit.model" if got == "Fit" else 'write bm.Model(mu="Normal(0, 1)")'
+        raise AnalysisError(f"model must be a bm.Model; got {got}; {advice}")
 
 
 def _refuse_clashes(design: Design, scale: ScaleStructure) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bayesmeta.arrays import strictly_between
 from bayesmeta.bias.bayes import chosen_model, is_zero, marginal, priors_of
 from bayesmeta.bias.common import cautions, expected_direction, usable
 from bayesmeta.bias.grid import Task, WeightPrior, integrate
@@ -222,7 +223,7 @@ def average(
         ("effect", prior_effect),
         ("heterogeneity", prior_heterogeneity),
     ):
-        if not 0 < value < 1:
+        if not strictly_between(value, 0, 1):
             raise AnalysisError(f"prior_{name} must be a probability between 0 and 1; got {value}")
     priors = priors_of(studies, chosen_model(source, model))
     if is_zero(priors.tau_density):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmeta.arrays import strictly_between
 from bayesmeta.errors import AnalysisError, DataError, ModelError, suggest
 
 if TYPE_CHECKING:
@@ -62,8 +63,13 @@ def usable(
     ModelError
         If their effects are correlated.
     """
+    from bayesmeta.results.fit import Fit
     from bayesmeta.studies import Studies
 
+    given: object = source
+    if not isinstance(given, Studies | Fit):
+        got = type(given).__name__
+        raise AnalysisError(f"{what} takes bm.Studies or a fit; got {got}; make them by bm.effect_sizes")
     studies = source if isinstance(source, Studies) else source.studies
     studies = studies.pooled()
     if studies.V is not None:
@@ -93,7 +99,7 @@ def choice(name: str, value: str, known: Iterable[str]) -> None:
 
 def check_level(level: float) -> None:
     """Refuse a confidence level that is not between 0 and 1."""
-    if isinstance(level, bool) or not 0 < level < 1:
+    if not strictly_between(level, 0, 1):
         raise AnalysisError(f"level must be between 0 and 1, such as 0.95; got {level}")
 
 

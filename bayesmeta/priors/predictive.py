@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import special
 
+from bayesmeta.arrays import strictly_between
 from bayesmeta.errors import PriorError
 from bayesmeta.priors.composed import Mixture
 from bayesmeta.priors.location import HALF_LOG_2PI, Normal
@@ -91,7 +92,7 @@ def map_prior(
     The mixture minimises the Kullback-Leibler divergence, on quantiles of the posterior that are spaced
     evenly in the logits of their probabilities.
     """
-    if not 0 <= robust < 1:
+    if robust != 0 and not strictly_between(robust, 0, 1):
         raise PriorError(f"robust must be a probability below 1; got {robust}")
     if components is not None and components not in range(1, MOST + 1):
         raise PriorError(f"components must be from 1 to {MOST}; got {components}")

@@ -276,6 +276,8 @@ class ModeratorSelection:
                 )
             i = int(found[0])
         else:
+            if mods not in range(len(order)):
+                raise AnalysisError(f"a model is a formula or a rank from 0 to {len(order) - 1}; got {mods}")
             i = int(order[mods])
         model = submodel(self.subsets, self.model, self.included[i].tolist())
         if self.common[i]:

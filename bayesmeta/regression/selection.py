@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bayesmeta.arrays import readonly
+from bayesmeta.arrays import readonly, strictly_between
 from bayesmeta.errors import PriorError
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.model import Model
 from bayesmeta.priors import Fixed
+from bayesmeta.problem import check_posable
 from bayesmeta.regression.average import Given
 from bayesmeta.regression.nodes import SharedNodes, at_one_tau
 from bayesmeta.regression.odds import log_prior_odds
@@ -91,6 +92,7 @@ def moderator_selection(
     [0.501, 0.499]
     """
     base = Model() if model is None else model
+    check_posable(studies, base)
     subsets = subsets_of(studies, terms, base)
     included = admitted(subsets.blocks)
     log_prior = log_prior_odds(included, [choice.name for choice in subsets.choices], inclusion)
@@ -153,7 +155,7 @@ def _integrated(studies: Studies, model: Model, subsets: Subsets, included: Bool
 def _share_common(common: float, subsets: Subsets) -> float:
     """Return the prior probability that tau is 0."""
     density = subsets.problem.priors.tau_density
-    if isinstance(common, bool) or not 0 <= common < 1:
+    if common != 0 and not strictly_between(common, 0, 1):
         raise PriorError(f"common must be a probability from 0 to less than 1; got {common}")
     if common and isinstance(density, Fixed):
         raise PriorError(f"tau is {density.value:g} in every model; leave out common = {common:g}")

@@ -15,7 +15,7 @@ from bayesmeta.errors import AnalysisError, ImproperPosteriorError, ModelError, 
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.formula import Factor
 from bayesmeta.model import Model
-from bayesmeta.problem import pose
+from bayesmeta.problem import check_posable, pose
 from bayesmeta.regression.differences import difference
 from bayesmeta.results.marginal import Marginal
 from bayesmeta.results.tables import distribution_rows
@@ -242,6 +242,7 @@ def subgroups(
     if tau not in SHARING:
         raise AnalysisError(f"tau must be 'separate' or 'shared'; got '{tau}'{suggest(tau, SHARING)}")
     base = Model() if model is None else model
+    check_posable(studies, base)
     if base.mods.strip() != "1":
         raise ModelError(f"subgroups have no moderators: mods must be '1'; got '{base.mods}'")
     parts = split_studies(studies, by)

@@ -366,3 +366,15 @@ def integration_error(posterior: Posterior, distribution: Distribution, prob: fl
 
     quartiles = distribution.quantile(np.array([0.25, 0.75]))
     return numerical_error(posterior) * float(quartiles[1, 0] - quartiles[0, 0])
+
+
+def require_fit(value: object, who: str) -> None:
+    """Refuse what is no `Fit`.
+
+    Raises
+    ------
+    AnalysisError
+        With what was given, and how to make a fit.
+    """
+    if not isinstance(value, Fit):
+        raise AnalysisError(f"{who} takes a fit; got {type(value).__name__}; give bm.fit(studies, model)")

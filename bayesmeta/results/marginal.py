@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, overload
 
 import numpy as np
 
+from bayesmeta.arrays import strictly_between
 from bayesmeta.errors import AnalysisError, suggest
 from bayesmeta.results.empirical import Empirical
 from bayesmeta.results.mixture import NormalMixture
@@ -165,7 +166,7 @@ def check_interval(prob: float, kind: str) -> None:
     """Refuse an impossible level or an unknown kind of interval."""
     if kind not in KINDS:
         raise AnalysisError(f"kind must be 'eti' or 'hdi'; got '{kind}'{suggest(str(kind), KINDS)}")
-    if isinstance(prob, bool) or not 0 < prob < 1:
+    if not strictly_between(prob, 0, 1):
         raise AnalysisError(f"prob must be between 0 and 1, such as 0.95; got {prob}")
 
 

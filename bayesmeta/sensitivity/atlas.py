@@ -164,6 +164,8 @@ class PriorAtlas(Sequence[PriorChoice]):
         ImproperPosteriorError, NumericalError
             As `bayesmeta.fit`.
         """
+        if index not in range(len(self)):
+            raise AnalysisError(f"index must be a row from 0 to {len(self) - 1}; got {index}")
         return self.choices[index].fit
 
     @cached_property

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bayesmeta.arrays import strictly_between
 from bayesmeta.engines.exact import integrate, why_not
 from bayesmeta.errors import AnalysisError, ModelError
 from bayesmeta.model import Model
@@ -165,7 +166,7 @@ def model_average(
     0.609
     """
     for name, value in (("effect", effect), ("heterogeneity", heterogeneity)):
-        if isinstance(value, bool) or not 0 < value < 1:
+        if not strictly_between(value, 0, 1):
             raise AnalysisError(f"{name} must be a probability between 0 and 1; got {value}")
     problem = pose(studies, Model() if model is None else model)
     if not problem.is_pooled or problem.model.is_common:

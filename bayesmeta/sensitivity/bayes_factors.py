@@ -27,6 +27,7 @@ from bayesmeta.engines.components import exact_posterior, why_not
 from bayesmeta.errors import AnalysisError, ImproperPosteriorError, ModelError, printable, suggest
 from bayesmeta.results.exact import ExactPosterior
 from bayesmeta.results.expression import parse_statement
+from bayesmeta.results.fit import require_fit
 from bayesmeta.results.posterior import all_names, names_in, probability_of, thresholds
 from bayesmeta.sensitivity.nulls import log_density, log_evidence, with_coefficient, with_flat, with_tau
 
@@ -122,6 +123,7 @@ def bayes_factor(fit: Fit, hypothesis: str) -> BayesFactor:
     >>> round(bayes_factor(fit, "mu = 0").bf10, 3)
     0.949
     """
+    require_fit(fit, "bayes_factor")
     problem = fit.problem
     require_evidence(problem)
     point = POINT.fullmatch(hypothesis) if isinstance(hypothesis, str) else None
@@ -141,6 +143,7 @@ def bayes_factors(fit: Fit) -> tuple[BayesFactor, ...]:
     ModelError, ImproperPosteriorError
         As `bayes_factor`.
     """
+    require_fit(fit, "bayes_factors")
     names = fit.problem.coefficients
     points = [f"{_quoted(name)} = 0" for name in _tested(fit.problem)]
     known_tau = fit.model.is_common or hasattr(fit.problem.priors.tau_density, "value")

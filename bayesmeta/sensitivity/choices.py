@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmeta.arrays import strictly_between
 from bayesmeta.engines.surface import scale_of, why_not
 from bayesmeta.errors import ModelError, PriorError
 from bayesmeta.model import Model
 from bayesmeta.priors import Normal, Prior, as_prior
-from bayesmeta.problem import pose
+from bayesmeta.problem import check_posable, pose
+from bayesmeta.results.fit import require_fit
 from bayesmeta.results.marginal import check_interval
 from bayesmeta.sensitivity.atlas import PriorAtlas, PriorChoice
 from bayesmeta.sensitivity.family import PriorFamily, default_family
@@ -90,8 +93,9 @@ def prior_sensitivity(
     0.925
     """
     base = Model() if model is None else model
+    check_posable(studies, base)
     check_interval(prob, "eti")
-    if mid is not None and not mid > 0:
+    if mid is not None and not strictly_between(mid, 0, inf):
         raise PriorError(f"mid must be a positive number, the minimal important difference; got {mid}")
     default = tau is None and mu is None
     family = default_family(studies, base) if default else PriorFamily(_read("tau", tau), _read("mu", mu))
@@ -149,8 +153,11 @@ def prior_path(
     Raises
     ------
     PriorError
-        If the prior has no scale.
+        If the prior has no scale, or `reach` is no factor above 1.
     """
+    require_fit(fit, "prior_path")
+    if not strictly_between(reach, 1, inf):
+        raise PriorError(f"reach must be a factor above 1, such as 16; got {reach}")
     scale = path_scale(fit, which)
     factors = reach ** np.linspace(-1.0, 1.0, PATH_STEPS)
     prior = fit.priors.tau if which == "tau" else fit.priors.mu

@@ -15,6 +15,7 @@ import numpy as np
 from bayesmeta.errors import AnalysisError, printable, suggest
 from bayesmeta.model import Model
 from bayesmeta.problem import Problem, pose
+from bayesmeta.results.fit import require_fit
 from bayesmeta.sensitivity.subsets import Subsets, require_pooled, subsets
 from bayesmeta.studies import Studies
 
@@ -78,11 +79,14 @@ def _problem(given: Fit | Studies, model: Model | None) -> Problem:
         return pose(given, Model() if model is None else model)
     if model is not None:
         raise AnalysisError("cumulative takes a model with studies alone; a fit has its own")
+    require_fit(given, "cumulative")
     return given.problem
 
 
 def _order(studies: Studies, by: str | None) -> Ints:
     """Return the places of the studies in order."""
+    if by is not None and not isinstance(by, str):
+        raise AnalysisError(f"by must be the name of a column, or 'precision'; got {by}")
     if by is None:
         return np.arange(studies.k)
     if by == PRECISION and by not in studies.columns:

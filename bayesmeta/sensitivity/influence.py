@@ -19,10 +19,12 @@ import numpy as np
 from scipy import special
 
 from bayesmeta.classical import classical
+from bayesmeta.engines.exact import why_not
 from bayesmeta.errors import BayesmetaError, ModelError
 from bayesmeta.kernel import LOG_2PI
 from bayesmeta.quadrature import panels
 from bayesmeta.results.exact import ExactPosterior
+from bayesmeta.results.fit import require_fit
 from bayesmeta.sensitivity.omitted import leave_one_out
 from bayesmeta.sensitivity.subsets import require_pooled
 
@@ -87,7 +89,11 @@ def influence(fit: Fit) -> pd.DataFrame:
     """
     import pandas as pd
 
+    require_fit(fit, "influence")
     require_pooled(fit.problem, "influence")
+    reason = why_not(fit.problem)
+    if reason:
+        raise ModelError(f"influence needs the exact engine, which cannot run {reason}")
     if not isinstance(fit.posterior, ExactPosterior):
         raise ModelError(f"influence takes an exact fit; got one by {fit.engine}; use engine='exact'")
     reml = _reml(fit)

@@ -20,6 +20,7 @@ from bayesmeta.priors import Fixed, Normal
 from bayesmeta.quadrature import panels
 from bayesmeta.results.conflict import locations, scatter
 from bayesmeta.results.exact import ExactPosterior
+from bayesmeta.results.fit import require_fit
 from bayesmeta.sensitivity.nulls import in_prior_coordinates
 from bayesmeta.sensitivity.powerscaling import power_scaling
 
@@ -89,6 +90,7 @@ def informativeness(fit: Fit) -> tuple[Informativeness, ...]:
     >>> round(informativeness(fit)[0].studies, 3)
     0.032
     """
+    require_fit(fit, "informativeness")
     reason = why_not(fit.problem)
     if reason:
         raise ModelError(f"the informativeness of priors needs the exact engine, which cannot run {reason}")

@@ -12,6 +12,7 @@ from bayesmeta.classical import Classical, classical
 from bayesmeta.design import build_design
 from bayesmeta.errors import AnalysisError, FormulaError, ModelError, printable
 from bayesmeta.fitting import fit as make_fit
+from bayesmeta.results.fit import require_fit
 from bayesmeta.sensitivity.kept import with_priors_of
 from bayesmeta.sensitivity.subsets import Subsets, subsets
 
@@ -53,6 +54,7 @@ def leave_one_out(
     -----
     A prior by name of a level that only the omitted study has is left out with it.
     """
+    require_fit(fit, "leave_one_out")
     studies = fit.problem.studies
     if studies.k < 2:
         raise ModelError(f"leave-one-out needs at least 2 studies; got {studies.k}")
@@ -98,6 +100,7 @@ def leave_out(fit: Fit, number: int = 1, *, prob: float = 0.95) -> Subsets:
     ModelError
         If there are not more studies than are left out, or the model has moderators or another likelihood.
     """
+    require_fit(fit, "leave_out")
     if number not in (1, 2):
         raise AnalysisError(f"number must be 1 or 2 studies to leave out at a time; got {number}")
     k, labels = fit.problem.k, fit.problem.studies.slab

@@ -15,12 +15,12 @@ Methods 5:285-293. doi:10.1002/jrsm.1114
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, inf, isfinite, log, nan, sqrt
+from math import ceil, inf, log, nan, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bayesmeta.arrays import readonly
+from bayesmeta.arrays import readonly, strictly_between
 from bayesmeta.engines.exact import _integrand, _seeds
 from bayesmeta.errors import AnalysisError, ModelError, NumericalError
 from bayesmeta.kernel import LOG_2PI
@@ -29,6 +29,7 @@ from bayesmeta.priors import Flat, Normal
 from bayesmeta.problem import Problem, pose
 from bayesmeta.properness import require_proper, tau_moments, whole_moments
 from bayesmeta.quadrature import DEPTH, panel_density, panels
+from bayesmeta.results.fit import require_fit
 from bayesmeta.results.heterogeneity import TauDensity
 from bayesmeta.results.marginal import check_interval
 from bayesmeta.sensitivity.subsets import require_pooled
@@ -195,6 +196,8 @@ def outliers(
     """
     if not isinstance(given, Studies) and model is not None:
         raise AnalysisError("outliers takes a model with studies alone; a fit has its own")
+    if not isinstance(given, Studies):
+        require_fit(given, "outliers")
     problem = pose(given, model or Model()) if isinstance(given, Studies) else given.problem
     _check(problem, eps, extra, times)
     check_interval(prob, "eti")
@@ -224,13 +227,13 @@ def _check(problem: Problem, eps: float, extra: float | None, times: float | Non
     if not isinstance(problem.priors.beta[0], Normal | Flat):
         raise ModelError(f"outliers needs a Normal or Flat prior of mu; got {problem.priors.mu}")
     require_proper(problem)
-    if isinstance(eps, bool) or not 0 < eps < 1:
+    if not strictly_between(eps, 0, 1):
         raise AnalysisError(f"eps must be a probability between 0 and 1, such as 0.05; got {eps}")
     if extra is not None and times is not None:
         raise AnalysisError("outliers takes extra or times, not both; leave one out")
-    if extra is not None and not (extra > 0 and isfinite(extra)):
+    if extra is not None and not strictly_between(extra, 0, inf):
         raise AnalysisError(f"extra must be a positive standard deviation; got {extra}")
-    if times is not None and not (times > 1 and isfinite(times)):
+    if times is not None and not strictly_between(times, 1, inf):
         raise AnalysisError(f"times must be a factor above 1; got {times}")
 
 
@@ -304,6 +307,10 @@ class _Contaminated:
         log_f = log_f + 0.5 * moments * growth
         log_f = np.where(np.isfinite(log_f), log_f, -inf)
         above = log_f > log_f.max() - DEPTH
+        if not above.any():
+            raise NumericalError(
+                "outliers did not find where the posterior lies; are the priors in the units of the effects?"
+            )
         return _hull(t, above.any(axis=1)), _hull(u, above.any(axis=0))
 
     def on(self, of_t: Panels, of_u: Panels) -> _Grid:

@@ -118,6 +118,8 @@ class Subsets:
 
     def fit(self, row: int) -> Fit:
         """Return the full answer from the subset in a row, counted from 0."""
+        if row not in range(len(self.included)):
+            raise AnalysisError(f"row must be from 0 to {len(self.included) - 1}; got {row}")
         return make_fit(self.studies.take(self.included[row]), self.model)
 
     def table(self) -> pd.DataFrame:
@@ -198,9 +200,9 @@ def gosh(
     """
     problem = pose(studies, Model() if model is None else model)
     k = problem.k
-    if isinstance(least, bool) or not 1 <= least <= k:
+    if isinstance(least, bool) or least not in range(1, k + 1):
         raise AnalysisError(f"least must be a number of studies from 1 to {k}; got {least}")
-    if isinstance(most, bool) or most < 1:
+    if not isinstance(most, int | np.integer) or isinstance(most, bool) or most < 1:
         raise AnalysisError(f"most must be a number of subsets above 0; got {most}")
     number = _number_of_subsets(k, least)
     if number <= most:

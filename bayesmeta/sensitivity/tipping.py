@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bayesmeta.arrays import readonly
+from bayesmeta.arrays import readonly, strictly_between
 from bayesmeta.errors import AnalysisError
 from bayesmeta.results.expression import Comparison, parse_statement
+from bayesmeta.results.fit import require_fit
 from bayesmeta.sensitivity.changes import (
     Question,
     of_bias,
@@ -193,7 +194,8 @@ def tipping_points(
     >>> round(points.bias.tipping, 3)
     0.122
     """
-    if not 0 < decision < 1:
+    require_fit(fit, "tipping_points")
+    if not strictly_between(decision, 0, 1):
         raise AnalysisError(f"decision must be a probability between 0 and 1; got {decision}")
     text = _statement(fit, mid, statement)
     question = Question(fit, *_parsed(text))
@@ -214,7 +216,7 @@ def tipping_points(
 def _statement(fit: Fit, mid: float | None, statement: str | None) -> str:
     if statement is not None and mid is not None:
         raise AnalysisError("give mid or a statement, not both")
-    if mid is not None and not mid > 0:
+    if mid is not None and not strictly_between(mid, 0, inf):
         raise AnalysisError(f"mid must be a positive number, the minimal important difference; got {mid}")
     if statement is not None:
         return statement
