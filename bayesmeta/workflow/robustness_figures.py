@@ -39,7 +39,7 @@ def _priors(outcome: Outcome) -> Iterator[tuple[str, str, Axes]]:
         yield (
             "prior_spaghetti",
             "Posterior densities of the mean effect under all priors of the atlas; the answer in force is "
-            "the dark line.",
+            "the orange line.",
             plots.prior_densities(found.atlas),
         )
     if found.tipping is not None:
