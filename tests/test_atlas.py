@@ -251,6 +251,10 @@ def test_a_prior_without_one_scale_has_no_path():
     assert refused(PriorError, lambda: prior_path(fit, "mu")) == (
         "Flat() as the prior of mu has no single scale to vary; use Normal"
     )
+    of_tau2 = bm.fit(studies(), Model(mu="Flat()", tau2="HalfNormal(0.1)"))
+    assert refused(PriorError, lambda: prior_path(of_tau2)) == (
+        "the scale of a prior of tau2 is not varied; got HalfNormal(0.1); give a prior of tau instead"
+    )
     assert refused(PriorError, lambda: prior_path(fit, "beta")) == "which must be 'tau' or 'mu'; got 'beta'"
 
 

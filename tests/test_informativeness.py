@@ -51,6 +51,14 @@ def test_the_distance_of_two_uniform_distributions_is_its_integral():
     assert distance(x, P, P) == 0
 
 
+def test_a_prior_of_tau2_is_not_shown_as_one_of_tau():
+    """HalfNormal(6) for tau2 puts half its probability on tau below sqrt(6 * 0.6745) = 2.01, not 4.05."""
+    rows = informativeness(bm.fit(SCHOOLS, bm.Model(mu="Normal(0, 5)", tau2="HalfNormal(6)")))
+    assert rows[1][:2] == ("tau", "tau2 ~ HalfNormal(6)")
+    narrow = bm.fit(SCHOOLS, bm.Model(mu="Normal(0, 5)", tau="HalfNormal(6)"))
+    assert informativeness(narrow)[1][:2] == ("tau", "HalfNormal(6)")
+
+
 @pytest.mark.parametrize("power", [0.8, 1.25])
 def test_powers_of_normal_priors_are_normal_priors_of_another_width(power):
     """``Normal(0, s)^r`` is ``Normal(0, s / sqrt r)``, and likewise for the half-normal."""

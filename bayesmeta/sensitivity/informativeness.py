@@ -47,7 +47,7 @@ class Informativeness(NamedTuple):
     parameter: str
     """Coefficient (an intercept is that of the centred columns), or tau."""
     prior: str
-    """Its prior."""
+    """Its prior; where that of tau was given for tau2, ``tau2 ~`` and that prior."""
     hellinger: float
     """Hellinger distance of prior and posterior, 0 (the data say nothing) to 1; NaN if improper."""
     overlap: float
@@ -108,7 +108,8 @@ def informativeness(fit: Fit) -> tuple[Informativeness, ...]:
         for j, (name, prior) in enumerate(rows)
     ]
     if not known_tau:
-        tau = _row("tau", problem.priors.tau_density, str(problem.priors.tau), posterior.tau, moved, -1)
+        written = str(problem.priors.tau) if problem.priors.tau_on == "tau" else f"tau2 ~ {problem.priors.tau}"
+        tau = _row("tau", problem.priors.tau_density, written, posterior.tau, moved, -1)
         found.append(tau._replace(tail=nan if expected is None else expected.tail))
     return tuple(one._replace(verdict=_verdict(one)) for one in found)
 
