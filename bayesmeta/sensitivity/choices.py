@@ -183,7 +183,9 @@ def path_scale(fit: Fit, which: str) -> float:
     if which == "mu" and isinstance(prior, Normal):
         return prior.sigma
     if which == "tau" and fit.priors.tau_on != "tau":
-        raise PriorError(f"the scale of a prior of tau2 is not varied; got {prior}; give a prior of tau instead")
+        raise PriorError(
+            f"the scale of a prior of tau2 is not varied; got {prior}; give a prior of tau instead"
+        )
     named = [*prior.in_units, *prior.in_inverse_units]
     if which == "mu" or len(named) != 1:
         family = "Normal" if which == "mu" else "HalfNormal, HalfCauchy or Exponential"

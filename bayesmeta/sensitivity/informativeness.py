@@ -108,7 +108,9 @@ def informativeness(fit: Fit) -> tuple[Informativeness, ...]:
         for j, (name, prior) in enumerate(rows)
     ]
     if not known_tau:
-        written = str(problem.priors.tau) if problem.priors.tau_on == "tau" else f"tau2 ~ {problem.priors.tau}"
+        written = (
+            str(problem.priors.tau) if problem.priors.tau_on == "tau" else f"tau2 ~ {problem.priors.tau}"
+        )
         tau = _row("tau", problem.priors.tau_density, written, posterior.tau, moved, -1)
         found.append(tau._replace(tail=nan if expected is None else expected.tail))
     return tuple(one._replace(verdict=_verdict(one)) for one in found)
