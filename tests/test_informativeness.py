@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import exp, isnan, sqrt
 
 import numpy as np
@@ -176,12 +177,10 @@ def test_the_intercept_of_a_regression_is_that_of_the_centred_columns():
 def test_counts_are_refused():
     table = {"a": [1, 2], "n": [10, 12], "c": [3, 4], "m": [11, 10]}
     studies = bm.effect_sizes(table, "OR", ai="a", n1i="n", ci="c", n2i="m")
-
-    class Sampled:
-        problem = bm.fitting.pose(studies, bm.Model(likelihood="binomial"))
-
+    problem = bm.fitting.pose(studies, bm.Model(likelihood="binomial"))
+    counted = replace(bm.fit(studies), problem=problem)
     with pytest.raises(ModelError) as caught:
-        informativeness(Sampled)
+        informativeness(counted)
     assert str(caught.value) == (
         "the informativeness of priors needs the exact engine, which cannot run likelihood 'binomial'"
     )
