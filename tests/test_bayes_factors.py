@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from math import exp, inf, isnan, log, pi, sqrt
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from scipy import integrate, stats
 
 import bayesmeta as bm
 from bayesmeta.errors import AnalysisError, ImproperPosteriorError, ModelError
+from bayesmeta.problem import pose
 
 REFERENCE = Path(__file__).parent / "reference"
 TAU_PRIORS = {
@@ -270,21 +272,12 @@ def test_what_cannot_be_tested_is_refused(pooled, hypothesis, message):
 
 
 def test_counts_have_no_exact_evidence():
-    class Sampled:
-        problem = bm.fitting.pose(
-            bm.effect_sizes(
-                {"a": [1, 2], "n": [10, 12], "c": [3, 4], "m": [11, 10]},
-                "OR",
-                ai="a",
-                n1i="n",
-                ci="c",
-                n2i="m",
-            ),
-            bm.Model(likelihood="binomial"),
-        )
-
+    table = {"a": [1, 2], "n": [10, 12], "c": [3, 4], "m": [11, 10]}
+    studies = bm.effect_sizes(table, "OR", ai="a", n1i="n", ci="c", n2i="m")
+    problem = pose(studies, bm.Model(likelihood="binomial"))
+    counted = replace(bm.fit(studies), problem=problem)
     with pytest.raises(ModelError) as caught:
-        bm.bayes_factor(Sampled, "mu = 0")
+        bm.bayes_factor(counted, "mu = 0")
     assert str(caught.value) == "Bayes factors need the exact engine, which cannot run likelihood 'binomial'"
 
 
