@@ -123,3 +123,20 @@ def test_outliers_says_that_priors_in_other_units_hide_the_posterior():
     assert str(error.value) == (
         "outliers did not find where the posterior lies; are the priors in the units of the effects?"
     )
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        (lambda: bm.plots.gosh(FIT), "gosh draws what bm.gosh(studies, model) returned; got Fit"),
+        (lambda: bm.plots.tipping(FIT), "tipping draws what bm.tipping_points(fit) returned; got Fit"),
+        (
+            lambda: bm.compare_models([FIT, FIT]),
+            "fits must be named, such as {'a': fit, 'b': other}; got list",
+        ),
+    ],
+)
+def test_what_is_drawn_or_compared_is_named(question, message):
+    with pytest.raises(bm.errors.AnalysisError) as error:
+        question()
+    assert str(error.value) == message

@@ -12,12 +12,12 @@ from bayesmeta.plots.palette import INK, MUTED, POSTERIOR, PRIOR, SMALL
 from bayesmeta.plots.sentences import axis_name, null_of, scale_note
 from bayesmeta.plots.style import new_axes, prepared, styled
 from bayesmeta.plots.words import clean
+from bayesmeta.sensitivity.subsets import Subsets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from bayesmeta.arrays import Bools, Floats
-    from bayesmeta.sensitivity import Subsets
 
 AGAINST = ("tau", "I2")
 WIDTH, HEIGHT = 6.4, 4.2
@@ -47,6 +47,8 @@ def gosh(found: Subsets, ax: Axes | None = None, *, study: str | None = None, ag
     AnalysisError
         If there is no such study or measure, or nothing to draw.
     """
+    if not isinstance(found, Subsets):
+        raise AnalysisError(f"gosh draws what bm.gosh(studies, model) returned; got {type(found).__name__}")
     if against not in AGAINST:
         raise AnalysisError(f"against must be 'tau' or 'I2'; got '{against}'")
     x, y = found.of("mu"), found.of(against)

@@ -13,11 +13,12 @@ from bayesmeta.plots.palette import ALARM, INK, MUTED, PAPER, POSTERIOR, POSTERI
 from bayesmeta.plots.sentences import scale_note
 from bayesmeta.plots.style import plain_axes, size_of, styled
 from bayesmeta.plots.words import clean, shortened
+from bayesmeta.sensitivity.tipping import TippingPoints
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesmeta.sensitivity import TippingCurve, TippingPoints
+    from bayesmeta.sensitivity import TippingCurve
 
 KINDS = ("effects", "tau_scale", "mu_scale", "null_study", "bias")
 REACH = 2.5
@@ -47,6 +48,10 @@ def tipping(points: TippingPoints, which: str = "effects", ax: Axes | None = Non
     if which not in KINDS:
         known = ", ".join(f"'{kind}'" for kind in KINDS)
         raise AnalysisError(f"which must be one of {known}; got '{which}'{suggest(which, KINDS)}")
+    if not isinstance(points, TippingPoints):
+        raise AnalysisError(
+            f"tipping draws what bm.tipping_points(fit) returned; got {type(points).__name__}"
+        )
     curve = points.effects[0] if which == "effects" else getattr(points, which)
     if not curve.x.size:
         raise AnalysisError(curve.reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import nan, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,6 @@ from bayesmeta.results.blend import posterior_weights
 from bayesmeta.results.loo import leave_one_out_density
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
 
     from bayesmeta.arrays import Floats
@@ -80,6 +79,10 @@ def comparison_rows(fits: Mapping[str, Fit], *, prior: Mapping[str, float] | Non
 
 
 def _check_studies(fits: Mapping[str, Fit]) -> None:
+    if not isinstance(fits, Mapping):
+        raise AnalysisError(
+            f"fits must be named, such as {{'a': fit, 'b': other}}; got {type(fits).__name__}"
+        )
     if len(fits) < 2:
         raise AnalysisError(f"a comparison needs at least 2 models; got {len(fits)}")
     (first, one), *others = fits.items()
