@@ -64,6 +64,10 @@ def test_a_regression_is_checked_about_its_own_line():
     assert found["Cochran's Q"].observed == pytest.approx(0, abs=1e-20)
 
 
+def test_equal_effects_are_symmetric():
+    assert checks([0.1] * 4, [0.1] * 4)["asymmetry"].observed == 0
+
+
 def test_too_few_studies_have_fewer_statistics():
     assert list(checks([0.1], [0.1])) == ["smallest effect", "largest effect"]
     assert "asymmetry" not in checks([0.1, 0.2], [0.1, 0.1])

@@ -100,7 +100,7 @@ def _of_effects(problem: Problem, y: Floats) -> dict[str, Floats]:
     spread = np.sqrt((z**2).mean(axis=1))
     off = {"Cochran's Q": (z**2).sum(axis=1), "largest distance": np.abs(z).max(axis=1)}
     if problem.k > 2 + problem.p:
-        off["asymmetry"] = (z**3).mean(axis=1) / spread**3
+        off["asymmetry"] = (z**3).mean(axis=1) / np.where(spread > 0, spread, 1.0) ** 3
     return {**off, **found}
 
 

@@ -121,7 +121,7 @@ def bayes_factor(fit: Fit, hypothesis: str) -> BayesFactor:
     >>> studies = bm.Studies.from_effects([0.1, 0.3, 0.2], sei=[0.1, 0.1, 0.2])
     >>> fit = bm.fit(studies, bm.Model(mu="Normal(0, 1)", tau="HalfNormal(0.5)"))
     >>> round(bayes_factor(fit, "mu = 0").bf10, 3)
-    0.949
+    0.59
     """
     require_fit(fit, "bayes_factor")
     problem = fit.problem

@@ -89,7 +89,7 @@ def prior_sensitivity(
     >>> studies = Studies.from_effects([0.1, 0.3, 0.2], sei=[0.1, 0.1, 0.2], measure="SMD")
     >>> prior_sensitivity(studies)
     <PriorAtlas: 40 priors of tau x 25 of mu, the default family>
-    >>> round(prior_sensitivity(studies, tau=["HalfNormal(0.5)"]).table()["p_benefit"][0], 3)
+    >>> float(prior_sensitivity(studies, tau=["HalfNormal(0.5)"]).table()["p_benefit"][0].round(3))
     0.925
     """
     base = Model() if model is None else model

@@ -88,7 +88,7 @@ def informativeness(fit: Fit) -> tuple[Informativeness, ...]:
     >>> studies = bm.Studies.from_effects([0.1, 0.3, 0.2], sei=[0.1, 0.1, 0.2])
     >>> fit = bm.fit(studies, bm.Model(mu="Normal(0, 1)", tau="HalfNormal(0.5)"))
     >>> round(informativeness(fit)[0].studies, 3)
-    0.032
+    0.03
     """
     require_fit(fit, "informativeness")
     reason = why_not(fit.problem)

@@ -68,7 +68,8 @@ def _studies(outcome: Outcome) -> Iterator[tuple[str, str, Axes]]:
     if found.steps is not None:
         yield (
             "cumulative",
-            "The answer as studies are added in order: posterior medians with intervals.",
+            "The answer as studies are added in order: posterior medians with "
+            f"{percent(found.steps.prob)} equal-tailed intervals.",
             plots.cumulative(found.steps, outcome.main.best),
         )
     if found.every is not None and len(found.every) > 2:

@@ -8,6 +8,9 @@ from bayesmeta.analysis import load_analysis
 from bayesmeta.plots import to_bytes
 from bayesmeta.workflow.compute import compute
 from bayesmeta.workflow.figures import figures
+from bayesmeta.workflow.robustness import Robustness
+
+WITHOUT_INTERVALS = {"prior_atlas", "prior_spaghetti", "tipping", "influence", "gosh"}
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +33,19 @@ def test_an_outcome_has_each_figure_that_applies(found):
         "bubble_all",
         "leave_one_out",
         "prior_sensitivity",
+        "prior_atlas",
+        "prior_spaghetti",
+        "tipping",
+        "influence",
+        "cumulative",
+        "gosh",
     ]
 
 
 def test_captions_state_kind_and_level(found):
     for name, one in found.items():
+        if name in WITHOUT_INTERVALS:
+            continue
         assert "95%" in one.caption
         if name != "funnel":
             assert "95% equal-tailed interval" in one.caption
@@ -49,14 +60,21 @@ def test_the_forest_plot_has_the_blocks_of_the_first_division(found, outcome):
 
 
 def test_what_was_not_asked_for_is_not_drawn(outcome):
-    bare = replace(outcome, subgroups=(), regressions={}, left_out=(), priors=())
+    bare = replace(outcome, subgroups=(), regressions={}, left_out=(), priors=(), robustness=Robustness())
     names = {one.name: one for one in figures(bare)}
     assert list(names) == ["forest", "funnel", "density_mu", "density_tau"]
     assert "subgroups" not in names["forest"].caption
 
 
 def test_a_main_model_with_moderators_has_neither_funnel_nor_pooled_density(outcome):
-    regression = replace(outcome, main=outcome.regressions["duration"], left_out=(), priors=(), subgroups=())
+    regression = replace(
+        outcome,
+        main=outcome.regressions["duration"],
+        left_out=(),
+        priors=(),
+        subgroups=(),
+        robustness=Robustness(),
+    )
     names = [one.name for one in figures(regression)]
     assert names == ["forest", "density_tau", "bubble_duration", "bubble_all"]
 
@@ -70,6 +88,7 @@ def test_the_kind_and_level_of_the_analysis_are_used(outcome):
         regressions={},
         left_out=outcome.left_out[:2],
         priors=(),
+        robustness=Robustness(),
     )
     for one in figures(bare):
         assert "90%" in one.caption
