@@ -140,3 +140,27 @@ def test_what_is_drawn_or_compared_is_named(question, message):
     with pytest.raises(bm.errors.AnalysisError) as error:
         question()
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        (
+            lambda: bm.prior_sensitivity(STUDIES, MODEL, tau=3),
+            "tau must be a list of priors; got 3; write ['HalfNormal(0.5)'] or the like",
+        ),
+        (
+            lambda: bm.moderator_selection(STUDIES, 3, MODEL),
+            "terms must be a formula or a list of terms, such as ['age', 'dose']; got 3",
+        ),
+        (
+            lambda: bm.moderator_selection(STUDIES, ["x", 1], MODEL),
+            "terms must be a formula or a list of terms, such as ['age', 'dose']; got ['x', 1]",
+        ),
+        (lambda: bm.subgroups(STUDIES, 3, MODEL), "by must be the name of a column; got 3"),
+    ],
+)
+def test_numbers_in_place_of_names_are_refused(question, message):
+    with pytest.raises(bm.errors.AnalysisError) as error:
+        question()
+    assert str(error.value) == message

@@ -106,6 +106,8 @@ def split_studies(studies: Studies, by: str | None) -> dict[str, Studies]:
     """
     if by is None:
         raise ModelError("a subgroup analysis needs a column; got none; give by='column'")
+    if not isinstance(by, str):
+        raise ModelError(f"by must be the name of a column; got {by!r}")
     if by not in studies.columns:
         raise DataError(f"the studies have no column '{by}'{suggest(by, studies.columns)}")
     labels = _labels(studies, by)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,8 +17,6 @@ from bayesmeta.properness import require_proper
 from bayesmeta.regression.tree import Block, Columns, standardised
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bayesmeta.arrays import Floats
     from bayesmeta.formula import Factor
     from bayesmeta.model import Model
@@ -123,8 +122,12 @@ def subsets_of(studies: Studies, terms: str | Sequence[str], model: Model) -> Su
 def _choices(terms: str | Sequence[str]) -> tuple[Choice, ...]:
     if isinstance(terms, str):
         given = [str(Formula(True, (term,))) for term in parse_formula(terms).terms]
-    else:
+    elif isinstance(terms, Sequence) and all(isinstance(term, str) for term in terms):
         given = list(terms)
+    else:
+        raise FormulaError(
+            f"terms must be a formula or a list of terms, such as ['age', 'dose']; got {terms!r}"
+        )
     if not 1 <= len(given) <= MOST_TERMS:
         raise ModelError(
             f"there must be from 1 to {MOST_TERMS} terms to choose from; got {len(given)}; name the "

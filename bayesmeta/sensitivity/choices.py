@@ -115,6 +115,10 @@ def prior_sensitivity(
 def _read(name: str, given: Iterable[Prior | str] | None) -> tuple[Prior, ...]:
     if isinstance(given, str | Prior):
         raise PriorError(f"{name} must be a list of priors; got '{given}'; write ['{given}']")
+    if given is not None and not hasattr(given, "__iter__"):
+        raise PriorError(
+            f"{name} must be a list of priors; got {given!r}; write ['HalfNormal(0.5)'] or the like"
+        )
     return tuple(as_prior(prior) for prior in given or ())
 
 
