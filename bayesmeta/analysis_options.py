@@ -201,7 +201,7 @@ class SensitivityOptions(Section):
     leave_one_out: bool = False
     atlas: bool = True
     tipping_points: bool = False
-    decision: Probability = 0.95
+    decision: Probability | None = None
     studies: bool = False
     small_study: bool = False
     tau_priors: Annotated[tuple[ScalePrior, ...], Rule(max_length=100)] = ()
@@ -209,6 +209,8 @@ class SensitivityOptions(Section):
 
     def __post_init__(self) -> None:
         faults = [*_repeated(self.tau_priors, "tau_priors"), *_repeated(self.mu_priors, "mu_priors")]
+        if self.decision is not None and not self.tipping_points:
+            faults.append(("decision", "is the line of the tipping points; add tipping_points = true"))
         if faults:
             raise EntryError(faults)
 

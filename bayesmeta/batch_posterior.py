@@ -145,7 +145,7 @@ def _fill(
     for number in np.sort(data.numbers).tolist():
         status[number] = "ok"
     for number in sorted(left):
-        status[number] = _alone(studies.take(numbers == number), model, prob, answers, number)
+        status[number] = answered_alone(studies.take(numbers == number), model, prob, answers, number)
 
 
 def _sorted(studies: Studies, numbers: Ints) -> _Sorted:
@@ -234,7 +234,7 @@ def _common(tau: Prior, data: _Sorted) -> tuple[Prior, Floats]:
     return Ratio(str(first), 1.0, first.power), unit  # type: ignore[attr-defined]
 
 
-def _alone(studies: Studies, model: Model, prob: float, answers: Answers, number: int) -> str:
+def answered_alone(studies: Studies, model: Model, prob: float, answers: Answers, number: int) -> str:
     """Write the posterior of one review into its row; return its status."""
     try:
         found = fit(studies, model, engine="exact")

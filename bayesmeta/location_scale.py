@@ -29,9 +29,10 @@ from bayesmeta.arrays import readonly
 from bayesmeta.conditional import prepare
 from bayesmeta.design import build_design
 from bayesmeta.encoding import Variable
-from bayesmeta.errors import ImproperPosteriorError, ModelError, PriorError, suggest
+from bayesmeta.errors import ImproperPosteriorError, ModelError, PriorError
 from bayesmeta.formula import Formula, parse_formula
 from bayesmeta.kernel import profile_each
+from bayesmeta.model import priors_by_name
 from bayesmeta.priors import Fixed, Flat, Normal
 
 if TYPE_CHECKING:
@@ -267,21 +268,14 @@ def pose_scale(model: Model, studies: Studies, tau: Prior) -> ScaleStructure | N
 
 
 def _priors(model: Model, design: Design) -> tuple[tuple[Prior, ...], tuple[bool, ...]]:
-    given = model.delta
-    by_name = dict(given) if isinstance(given, tuple) else {}
-    slopes = [name for name, mean in zip(design.names, design.is_mean, strict=True) if not mean]
-    unknown = [name for name in by_name if name not in slopes]
-    if unknown:
-        listed = ", ".join(slopes) or "none"
-        hint = suggest(unknown[0], slopes) or f"; the coefficients are {listed}"
-        raise PriorError(f"no scale coefficient '{unknown[0]}' to put a prior on{hint}")
-    priors: list[Prior] = []
-    is_default: list[bool] = []
-    for column, name in zip(design.X[:, ~np.array(design.is_mean)].T, slopes, strict=True):
-        chosen = by_name.get(name, None if isinstance(given, tuple) else given)
-        is_default.append(chosen is None)
-        priors.append(default_delta(column) if chosen is None else chosen)  # type: ignore[arg-type]
-    return tuple(priors), tuple(is_default)
+    slopes = ~np.array(design.is_mean)
+    names = [name for name, slope in zip(design.names, slopes, strict=True) if slope]
+    given = priors_by_name(model.delta, names, "scale coefficient")  # type: ignore[arg-type]
+    priors = [
+        default_delta(column) if prior is None else prior
+        for column, prior in zip(design.X[:, slopes].T, given, strict=True)
+    ]
+    return tuple(priors), tuple(prior is None for prior in given)
 
 
 def default_delta(column: Floats) -> Prior:

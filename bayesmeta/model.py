@@ -21,7 +21,7 @@ from bayesmeta.priors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 LIKELIHOODS = ("normal", "binomial")
 EFFECTS = ("normal", "common")
@@ -196,6 +196,33 @@ def _named_priors(field_name: str, value: object) -> BetaPriors:
     pairs: Any = value.items() if isinstance(value, Mapping) else value
     named = [(str(name), as_prior(prior)) for name, prior in pairs]
     return tuple(sorted(named, key=lambda pair: pair[0]))
+
+
+def priors_by_name(given: BetaPriors, names: Sequence[str], what: str) -> list[Prior | None]:
+    """Return the prior of each coefficient: one for all, or its own; None where none was given.
+
+    Parameters
+    ----------
+    given : Prior, tuple of (str, Prior) or None
+        What a model says.
+    names : sequence of str
+        Coefficients.
+    what : str
+        What a coefficient is called in a message.
+
+    Raises
+    ------
+    PriorError
+        If a name is not that of a coefficient.
+    """
+    if not isinstance(given, tuple):
+        return [given] * len(names)
+    by_name = dict(given)
+    unknown = [name for name in by_name if name not in names]
+    if unknown:
+        hint = suggest(unknown[0], names) or f"; the coefficients are {', '.join(names) or 'none'}"
+        raise PriorError(f"no {what} '{unknown[0]}' to put a prior on{hint}")
+    return [by_name.get(name) for name in names]
 
 
 def _check_priors(model: Model) -> None:

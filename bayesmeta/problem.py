@@ -17,9 +17,9 @@ import numpy as np
 from bayesmeta.arrays import readonly
 from bayesmeta.design import build_design
 from bayesmeta.effectsizes import find_measure
-from bayesmeta.errors import AnalysisError, FormulaError, ModelError, PriorError, printable, suggest
+from bayesmeta.errors import AnalysisError, FormulaError, ModelError, PriorError, printable
 from bayesmeta.location_scale import pose_scale
-from bayesmeta.model import Model
+from bayesmeta.model import Model, priors_by_name
 from bayesmeta.priors import AdaptivePrior, Fixed, Flat, HalfFlat, HalfNormal, Normal, as_prior, of_square
 from bayesmeta.studies import Studies
 
@@ -270,21 +270,15 @@ def _density(tau: Prior, tau_on: str, v: Floats) -> Prior:
 def _coefficient_priors(
     model: Model, studies: Studies, design: Design, mu: Prior
 ) -> tuple[tuple[Prior, ...], bool]:
-    given = model.beta
-    by_name = dict(given) if isinstance(given, tuple) else {}
     slopes = [name for name, mean in zip(design.names, design.is_mean, strict=True) if not mean]
-    unknown = [name for name in by_name if name not in slopes]
-    if unknown:
-        listed = ", ".join(slopes) or "none"
-        hint = suggest(unknown[0], slopes) or f"; the coefficients are {listed}"
-        raise PriorError(f"no coefficient '{unknown[0]}' to put a prior on{hint}")
+    given = iter(priors_by_name(model.beta, slopes, "coefficient"))  # type: ignore[arg-type]
     priors: list[Prior] = []
     default = False
-    for j, (name, mean) in enumerate(zip(design.names, design.is_mean, strict=True)):
-        chosen = mu if mean else by_name.get(name, None if isinstance(given, tuple) else given)
+    for j, mean in enumerate(design.is_mean):
+        chosen = mu if mean else next(given)
         if chosen is None:
             chosen, default = default_beta(studies, design.X[:, j]), True
-        priors.append(chosen)  # type: ignore[arg-type]
+        priors.append(chosen)
     return tuple(priors), default
 
 

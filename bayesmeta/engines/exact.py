@@ -92,7 +92,7 @@ def integrate(problem: Problem) -> Nodes:
     if reason:
         raise ModelError(f"engine 'exact' cannot run {reason}; use engine='nuts'")
     require_proper(problem)
-    integrand = _integrand(problem)
+    integrand = integrand_of(problem)
     if isinstance(problem.priors.tau_density, Fixed):
         return _at_one_tau(integrand, problem.priors.tau_density.value)
     return _doubled(integrand, _interval(integrand))
@@ -136,7 +136,8 @@ class _Integrand(NamedTuple):
         return np.stack([log_f, log_f + 0.5 * order * np.log1p((tau / self.substitution.scale) ** 2)])
 
 
-def _integrand(problem: Problem) -> _Integrand:
+def integrand_of(problem: Problem) -> _Integrand:
+    """Return the integrand over tau, in a variable that suits the prior of tau."""
     density = problem.priors.tau_density
     smallest = float(np.sqrt(problem.v.min()))
     scale = min(smallest, density.typical) if density.typical > 0 else smallest
@@ -162,7 +163,7 @@ def _interval(integrand: _Integrand) -> tuple[float, float]:
     NumericalError
         If the posterior reaches beyond the largest numbers.
     """
-    seeds = _seeds(integrand)
+    seeds = seeds_of(integrand)
     low, high = interval_of_mass(integrand.log_reach, seeds)
     if (
         high >= seeds[-1]
@@ -181,7 +182,7 @@ def _still_high(integrand: _Integrand, low: float, high: float) -> bool:
     return bool(ends[-1] > -DEPTH)
 
 
-def _seeds(integrand: _Integrand) -> Floats:
+def seeds_of(integrand: _Integrand) -> Floats:
     """Return points of u in increasing order, dense where the likelihood or the prior can have features."""
     first, last = _search_limits(integrand)
     problem, substitution = integrand.problem, integrand.substitution

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmeta.errors import AnalysisError
 from bayesmeta.plots.palette import ALARM, FAINT, INK, OBSERVED, POSTERIOR, SMALL, TEXT
-from bayesmeta.plots.sensitivity_plots import _table
+from bayesmeta.plots.sensitivity_plots import variant_table
 from bayesmeta.plots.sentences import priors_words, scale_note
 from bayesmeta.plots.style import prepared, styled
 from bayesmeta.plots.table_plot import draw_table
@@ -150,4 +150,6 @@ def cumulative_rows(steps: Subsets, fit: Fit) -> Table:
         f"Each row has the studies above it as well. Priors{scale_note(fit.studies)}: {priors_words(fit)}."
     )
     everything = f"+ {clean(steps.names[-1])} (all, k = {fit.problem.k})"
-    return _table(answers, fit, everything, "Studies", (footer,), name=None, prob=steps.prob, kind="eti")
+    return variant_table(
+        answers, fit, everything, "Studies", (footer,), name=None, prob=steps.prob, kind="eti"
+    )

@@ -74,7 +74,7 @@ def leave_one_out_rows(
     answers = [(f"Without {clean(one.omitted)}", one.fit) for one in left_out]
     priors = f"Priors{scale_note(fit.studies)}: {priors_words(fit)}."
     everything = f"All studies, k = {fit.problem.k}"
-    return _table(answers, fit, everything, "Studies", (priors,), name=name, prob=prob, kind=kind)
+    return variant_table(answers, fit, everything, "Studies", (priors,), name=name, prob=prob, kind=kind)
 
 
 def prior_sensitivity(
@@ -119,7 +119,9 @@ def prior_sensitivity_rows(
     answers = [(_priors_label(choice, fit), choice.fit) for choice in choices]
     chosen = f"{fit.priors.tau_on.replace('tau2', 'τ²').replace('tau', 'τ')} ~ {fit.priors.tau}"
     note = f"Other priors as chosen{scale_note(fit.studies)}: {priors_words(fit)}."
-    return _table(answers, fit, f"{chosen} (chosen)", "Priors", (note,), name=name, prob=prob, kind=kind)
+    return variant_table(
+        answers, fit, f"{chosen} (chosen)", "Priors", (note,), name=name, prob=prob, kind=kind
+    )
 
 
 def _priors_label(choice: PriorChoice, fit: Fit) -> str:
@@ -128,7 +130,7 @@ def _priors_label(choice: PriorChoice, fit: Fit) -> str:
     return clean(", ".join(parts))
 
 
-def _table(
+def variant_table(
     answers: Sequence[tuple[str, Fit]],
     fit: Fit,
     everything: str,

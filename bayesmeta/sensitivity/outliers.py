@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bayesmeta.arrays import readonly, strictly_between
-from bayesmeta.engines.exact import _integrand, _seeds
+from bayesmeta.engines.exact import integrand_of, seeds_of
 from bayesmeta.errors import AnalysisError, ModelError, NumericalError
 from bayesmeta.kernel import LOG_2PI
 from bayesmeta.model import Model
@@ -267,7 +267,7 @@ class _Grid(NamedTuple):
     @property
     def tau(self) -> Floats:
         """(n_u,) values of tau."""
-        return _integrand(self.problem).substitution.tau(self.of_u.x)
+        return integrand_of(self.problem).substitution.tau(self.of_u.x)
 
 
 class _Contaminated:
@@ -275,7 +275,7 @@ class _Contaminated:
 
     def __init__(self, problem: Problem, wider: _Wider) -> None:
         self.problem, self.wider = problem, wider
-        self.integrand = _integrand(problem)
+        self.integrand = integrand_of(problem)
         weights = 1 / problem.v
         self.centre = float(np.median(problem.y))
         self.width = float(1 / np.sqrt(weights.sum()))
@@ -300,7 +300,7 @@ class _Contaminated:
         """Return the intervals of t and of u outside which nothing counts."""
         t = np.arange(-FARTHEST, FARTHEST + SEED_STEP, SEED_STEP)
         t = np.unique(np.concatenate([t, np.arcsinh((self.problem.y - self.centre) / self.width)]))
-        u = _seeds(self.integrand)
+        u = seeds_of(self.integrand)
         log_f = np.concatenate([self.log_density(part, u)[0] for part in np.array_split(t, 16)])
         moments = max(0, min(2, self.integrand.moments))
         growth = np.log1p((self.integrand.substitution.tau(u) / self.integrand.substitution.scale) ** 2)
@@ -397,6 +397,6 @@ def _mu(grid: _Grid, prob: float) -> Estimate:
 def _tau(grid: _Grid, prob: float) -> Estimate:
     moments = whole_moments(tau_moments(grid.problem))
     f = grid.weights.sum(axis=0) / grid.of_u.weights
-    tau = TauDensity(_integrand(grid.problem).substitution, grid.of_u, f, moments=moments)
+    tau = TauDensity(integrand_of(grid.problem).substitution, grid.of_u, f, moments=moments)
     lower, median, upper = tau.quantile(np.array([(1 - prob) / 2, 0.5, (1 + prob) / 2]))[:, 0]
     return Estimate(float(tau.mean()[0]), float(tau.sd()[0]), float(median), float(lower), float(upper))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bayesmeta.arrays import readonly
-from bayesmeta.batch_posterior import LIMIT, WIDTH, _alone
+from bayesmeta.batch_posterior import LIMIT, WIDTH, answered_alone
 from bayesmeta.engines.many import MOST_REVIEWS, Answers, Reviews, integrate_many
 from bayesmeta.engines.many.values import QUANTITIES, STATISTICS
 from bayesmeta.errors import AnalysisError, ModelError, printable, suggest
@@ -282,7 +282,7 @@ def subsets(
     left = _together(problem, included, prob, answers)
     model, status = with_priors_of(problem), {}
     for row in left.tolist():
-        text = _alone(problem.studies.take(included[row]), model, prob, answers, row)
+        text = answered_alone(problem.studies.take(included[row]), model, prob, answers, row)
         if text != "ok":
             status[row] = text
     kept = Answers(*(readonly(part) for part in answers))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bayesmeta.agreement import agreement
 from bayesmeta.classical import subgroup_difference
 from bayesmeta.engines.components import why_not
-from bayesmeta.errors import BayesmetaError, ImproperPosteriorError
+from bayesmeta.errors import ImproperPosteriorError, NumericalError
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.model import Model
 from bayesmeta.regression import moderator_selection, subgroups
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bayesmeta.regression import ModeratorSelection
     from bayesmeta.regression import Subgroups as ExactSubgroups
     from bayesmeta.results.fit import Fit
+    from bayesmeta.sensitivity import LeftOut
     from bayesmeta.workflow.prepare import Division, Plan, Planned
 
 type Say = Callable[[str], None]
@@ -61,7 +62,6 @@ def compute(
     _warm_up(plan)
     run = _Run(plan, say, report)
     main = run.checked(plan.main)
-    left_out, notes = run.left_out(main.fit)
     return Outcome(
         analysis=analysis,
         studies=plan.studies,
@@ -69,12 +69,12 @@ def compute(
         main=main,
         regressions={name: run.checked(one) for name, one in plan.regressions.items()},
         subgroups=tuple(run.division(one) for one in plan.subgroups),
-        left_out=left_out,
+        left_out=run.left_out(main.fit),
         priors=run.other_priors(),
         also=run.other_measures(),
         moderators=run.moderators(),
         robustness=run.robustness(main),
-        notes=notes,
+        notes=tuple(run.notes),
     )
 
 
@@ -97,6 +97,7 @@ class _Run:
     def __init__(self, plan: Plan, say: Say, report: Report | None) -> None:
         self.plan, self.analysis, self.say, self.report = plan, plan.analysis, say, report
         self.seed = secrets.randbelow(2**32) if self.analysis.seed is None else self.analysis.seed
+        self.notes: list[tuple[str, str]] = []
 
     @property
     def sampler(self) -> dict[str, Any]:
@@ -126,32 +127,34 @@ class _Run:
                 for name, method in DIFFERENCE_METHODS.items()
             },
             one.unanswered,
-            self.exactly(one.by),
+            self.exactly(one),
         )
 
-    def exactly(self, by: str) -> ExactSubgroups | None:
+    def exactly(self, one: Division) -> ExactSubgroups | None:
         """Return the groups by integration, with their differences; None where that cannot be done."""
-        options = {one.by: one.tau for one in self.analysis.subgroups}
         main = self.plan.main
         if why_not(main.problem):
             return None
         model = replace(with_priors_of(main.problem), mods="1", beta=None)
         try:
-            return subgroups(self.plan.studies, by, model, tau=options[by], engine="exact")
-        except BayesmetaError:
-            return None  # one group alone cannot share tau; its answer stands with the others
+            return subgroups(self.plan.studies, one.by, model, tau=one.tau, engine="exact")
+        except NumericalError as error:
+            self.notes.append((f"differences-{one.by}", f"groups of {one.by} could not be compared: {error}"))
+            return None
 
-    def left_out(self, fit: Fit) -> tuple[tuple[Any, ...], tuple[tuple[str, str], ...]]:
-        """Return leave-one-out, by integration where that is possible, and what prevented it."""
+    def left_out(self, fit: Fit) -> tuple[LeftOut, ...]:
+        """Return leave-one-out, by integration where that is possible; what prevented it becomes a note."""
         if not self.analysis.sensitivity.leave_one_out:
-            return (), ()
+            return ()
         self.say("leave_one_out")
         if fit.problem.k < 2:
-            return (), (("leave-one-out", "leave-one-out needs at least 2 studies; there is 1"),)
+            self.notes.append(("leave-one-out", "leave-one-out needs at least 2 studies; there is 1"))
+            return ()
         try:
-            return leave_one_out(fit, seed=self.seed, **self.sampled_by(fit)), ()
+            return leave_one_out(fit, seed=self.seed, **self.sampled_by(fit))
         except ImproperPosteriorError as error:
-            return (), (("leave-one-out", f"without one of the studies {error}"),)
+            self.notes.append(("leave-one-out", f"without one of the studies {error}"))
+            return ()
 
     def other_priors(self) -> tuple[Any, ...]:
         """Return the answers under other priors, by integration where that is possible."""

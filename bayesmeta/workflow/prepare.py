@@ -9,6 +9,7 @@ from bayesmeta.classical import split_studies
 from bayesmeta.engines.components import why_not
 from bayesmeta.errors import AnalysisError, BayesmetaError, ImproperPosteriorError, ModelError
 from bayesmeta.fitting import chosen_engine
+from bayesmeta.formula import Factor
 from bayesmeta.loading import load_data, studies_of
 from bayesmeta.model import Model
 from bayesmeta.priors import as_prior
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from bayesmeta.analysis import Analysis
+    from bayesmeta.analysis_options import Subgroup
     from bayesmeta.problem import Problem
     from bayesmeta.studies import Studies
 
@@ -56,6 +58,8 @@ class Division(NamedTuple):
     """Groups that have none, and why."""
     studies: Mapping[str, Studies]
     """Studies of every group that has some."""
+    tau: str
+    """``"separate"`` or ``"shared"``: whether differences rest on one tau for all groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ def prepare(analysis: Analysis, *, engine: str | None = None) -> Plan:
         faults.catch("", lambda: _check_statements(analysis, main.problem))
         faults.catch("", lambda: _check_other_priors(analysis, studies))
     divisions = [
-        faults.catch("", lambda by=one.by: _divided(analysis, studies, by, main, usual))  # type: ignore[misc]
+        faults.catch("", lambda one=one: _divided(analysis, studies, one, main, usual))  # type: ignore[misc]
         for one in analysis.subgroups
     ]
     if analysis.moderators.terms and main is not None:
@@ -200,12 +204,15 @@ def _check_other_priors(analysis: Analysis, studies: Studies) -> None:
 
 
 def _divided(
-    analysis: Analysis, studies: Studies, by: str, main: Planned | None, engine: str
+    analysis: Analysis, studies: Studies, wanted: Subgroup, main: Planned | None, engine: str
 ) -> Division | None:
+    by = wanted.by
     groups = split_studies(studies, by)
     if main is None:
         return None
     model = replace(with_priors_of(main.problem), mods="1", beta=None)
+    if wanted.tau == "shared":
+        _check_shared(studies, by, model)
     planned: dict[str, Planned] = {}
     unanswered: dict[str, Unanswered] = {}
     for name, group in groups.items():
@@ -215,7 +222,22 @@ def _divided(
         else:
             unanswered[name] = one
     unanswered |= {name: Unanswered(0, "no studies", "no studies") for name in _emptied(analysis, by, groups)}
-    return Division(by, planned, unanswered, groups)
+    return Division(by, planned, unanswered, groups, wanted.tau)
+
+
+def _check_shared(studies: Studies, by: str, model: Model) -> None:
+    """Refuse groups that cannot share a tau."""
+    where = f"[[subgroups]] by = '{by}': tau = 'shared'"
+    try:
+        problem = pose(studies, model.with_mods(f"0 + {Factor('C', by)}"))
+        require_proper(problem)
+    except BayesmetaError as error:
+        raise type(error)([f"{where}: {message}" for message in error.messages]) from error
+    reason = why_not(problem)
+    if reason:
+        raise ModelError(
+            f"{where} needs the exact engine, which cannot run {reason}; leave it out for a tau of its own"
+        )
 
 
 def _group(name: str, group: Studies, model: Model, engine: str) -> Planned | Unanswered:

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
         TippingPoints,
     )
 
+DECISION = 0.95
+"""Probability at which a conclusion tips, where none was given."""
 SUBSETS = 100_000
 """Subsets of the studies that a run looks at."""
 
@@ -140,7 +142,7 @@ def _parts(analysis: Analysis, fit: Fit, exact: bool) -> Iterator[tuple[str, Cal
     if wanted.atlas and mixed:
         yield "atlas", lambda: _atlas(fit, important, analysis.interval.prob)
     if wanted.tipping_points:
-        yield "tipping", lambda: tipping_points(fit, wanted.decision)
+        yield "tipping", lambda: tipping_points(fit, wanted.decision or DECISION)
     if wanted.studies and fit.problem.k > 1:
         yield from _of_studies(analysis, fit)
 

@@ -43,7 +43,7 @@ LEVEL = 1e-4
 ANGLES, ANGLE_WEIGHTS = np.polynomial.legendre.leggauss(96)
 HALVINGS = 20
 LOG_TAU = np.linspace(-18.0, 14.0, 801)
-"""Logs of tau, in the unit of a review, over which ``mu * tau`` is integrated; beyond them is less than 1e-6."""
+"""Logs of tau, in units of the scale of a review, over which ``mu * tau`` is integrated."""
 PLACES = np.arange(1, 100) / 100
 """Where the empirical distribution function is held against a band."""
 
@@ -168,8 +168,8 @@ class Probed(many._Chunk):
     def _of_product(self, which, log_evidence):
         """Return the probabilities of a smaller mu * tau.
 
-        Given tau it is a step at ``mu tau / tau``, which for a small product is far narrower than the distance
-        of the package's nodes next to 0: summing over those is off by up to 0.1. In log tau it is smooth.
+        A small product is a step in tau that is far narrower than the distance of the package's nodes next to
+        0, so that a sum over them is off by up to 0.1. In log tau it is smooth.
         """
         truth, found = self.truth, np.empty(which.size)
         for start in range(0, which.size, 200):

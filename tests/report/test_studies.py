@@ -117,3 +117,23 @@ def test_a_moderator_that_is_not_there_stops_the_run_before_it_begins(small):
         small(rest='[moderators]\nterms = ["month"]\n')
     assert "[moderators]: " in str(caught.value)
     assert "month" in str(caught.value)
+
+
+def test_groups_that_cannot_share_tau_stop_the_run_before_it_begins(small):
+    one = "study,yi,sei,site\nA,0.1,0.1,hip\nB,0.3,0.1,hip\n"
+    with pytest.raises(bm.errors.BayesmetaError) as caught:
+        small(rows=one, rest=GROUPS)
+    assert str(caught.value).startswith("[[subgroups]] by = 'site': tau = 'shared': ")
+
+
+def test_a_line_without_tipping_points_is_refused(small):
+    with pytest.raises(bm.errors.AnalysisError) as caught:
+        small(rest="[sensitivity]\ndecision = 0.9\n")
+    assert str(caught.value).endswith(
+        "[sensitivity] decision: is the line of the tipping points; add tipping_points = true"
+    )
+
+
+def test_the_line_of_tipping_points_is_that_of_the_file(small):
+    block = small(rest="[sensitivity]\ntipping_points = true\ndecision = 0.8\n")["robustness"]
+    assert block["tipping_points"]["decision"] == 0.8
