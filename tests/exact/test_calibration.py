@@ -223,7 +223,7 @@ def posterior_of(y, s, single, *, quick):
     problem = pose(Studies.from_effects(y, sei=s, data=data), model_of(single))
     if not quick:
         return results.ExactPosterior(problem, exact.integrate(problem))
-    integrand = exact._integrand(problem)
+    integrand = exact.integrand_of(problem)
     top = float(integrand.substitution.u(np.array(5.0)))
     return results.ExactPosterior(problem, exact.evaluate(integrand, panels(np.linspace(0.0, top, 9))))
 
