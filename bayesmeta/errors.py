@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST_TEXT = 200
+PLAIN = (bool, int, float, complex, bytes, list, type(None))
 
 
 class BayesmetaError(Exception):
@@ -87,15 +88,31 @@ class SamplingError(NumericalError):
     """The sampler failed, died or returned fewer draws than were asked for."""
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
+def suggest(word: object, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the known word nearest to `word`, or ``""``."""
+    if not isinstance(word, str):
+        return ""
     folded = {name.casefold(): name for name in known}
     nearest = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
     return f"; did you mean '{folded[nearest[0]]}'?" if nearest else ""
 
 
-def printable(text: str) -> str:
+def printable(text: object) -> str:
     """Return `text` without control, direction or half characters, at most 200 characters long."""
     hidden = {"Cc", "Cf", "Cs"}
-    kept = "".join(character for character in text if unicodedata.category(character) not in hidden)
+    kept = "".join(character for character in str(text) if unicodedata.category(character) not in hidden)
     return kept if len(kept) <= LONGEST_TEXT else kept[: LONGEST_TEXT - 1] + "…"
+
+
+def told(value: object) -> str:
+    """Return what a message says was given: text in quotes, short values as they are, of others the type."""
+    if isinstance(value, str):
+        return f"'{printable(value)}'"
+    if isinstance(value, PLAIN) and not (isinstance(value, int) and value.bit_length() > LONGEST_TEXT):
+        return printable(f"[{', '.join(map(told, value))}]" if isinstance(value, list) else value)
+    return type(value).__name__
+
+
+def is_one_of(value: object, known: Iterable[str]) -> bool:
+    """Return whether a value is a text and one of the known words."""
+    return isinstance(value, str) and value in known
