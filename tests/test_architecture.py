@@ -23,7 +23,7 @@ ROOT = Path(bayesmeta.__file__).parent
 LAYERS = (
     ("errors", "arrays"),
     ("rawfile", "csvcells", "tables", "csvtext", "csvfile", "writers", "lockfile", "output", "tomlfile"),
-    ("effectsizes", "formula", "encoding", "design", "studies", "datasets"),
+    ("effectsizes", "formula", "encoding", "design", "studies", "scale_design", "datasets"),
     ("kernel", "quadrature", "inversion", "classical"),
     ("priors", "properness", "conditional", "peaks"),
     (
