@@ -9,6 +9,8 @@ type Floats = NDArray[np.float64]
 type Ints = NDArray[np.intp]
 type Bools = NDArray[np.bool_]
 
+LARGEST = float(np.finfo(np.float64).max)
+
 
 def readonly(values: ArrayLike) -> Floats:
     """Return a read-only float64 copy of `values`."""
@@ -18,6 +20,12 @@ def readonly(values: ArrayLike) -> Floats:
 
 
 def strictly_between(value: object, low: float, high: float) -> bool:
-    """Return whether a value is one real number, no truth value, above `low` and below `high`."""
+    """Return whether a value is one finite real number, no truth value, above `low` and below `high`."""
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    return number and bool(low < value < high)  # type: ignore[operator]
+    return number and bool(low < value < high) and bool(abs(value) <= LARGEST)  # type: ignore[arg-type, operator]
+
+
+def is_whole(value: object, low: int, high: float) -> bool:
+    """Return whether a value is one whole number, no truth value, from `low` to `high`."""
+    number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return number and bool(low <= value <= high)  # type: ignore[operator]
