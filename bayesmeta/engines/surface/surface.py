@@ -57,8 +57,8 @@ class Surface:
         The likelihood at values of tau.
     choices : Choices
         The priors.
-    reach : Reach
-        Where the posteriors are.
+    known_reach : Reach, optional
+        Where the posteriors are, if that is known.
 
     Notes
     -----
@@ -68,7 +68,12 @@ class Surface:
 
     nodes: LikelihoodNodes
     choices: Choices
-    reach: Reach
+    known_reach: Reach | None = None
+
+    @cached_property
+    def reach(self) -> Reach:
+        """Where the posteriors are."""
+        return self.nodes.reach(self.choices) if self.known_reach is None else self.known_reach
 
     @cached_property
     def given(self) -> Given:
@@ -124,26 +129,13 @@ class Surface:
     @cached_property
     def _both(self) -> tuple[Moments, Moments]:
         """Sums by the rule, and by the coarser rule within it."""
-        P, E, _ = self._scaled
-        rule, tau = self.nodes.rule, self.nodes.tau
-        deviation, variance = self._deviation[0], self.given.variance
-        weights = np.concatenate([P * rule.weights, P * rule.coarse])
-        first = E * deviation
-        blocks = np.concatenate([E, first, E * variance + first * deviation], axis=1)
-        of_mu = (weights @ blocks).reshape(2, P.shape[0], 3, E.shape[1])
-        of_tau = (np.concatenate([weights * tau, weights * (tau * tau)]) @ E).reshape(
-            2, 2, *of_mu.shape[1::2]
-        )
-        total = of_mu[:, :, 0]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            parts = (
-                total,
-                of_mu[:, :, 1] / total,
-                of_mu[:, :, 2] / total,
-                of_tau[0] / total,
-                of_tau[1] / total,
-            )
-        return Moments(*(part[0] for part in parts)), Moments(*(part[1] for part in parts))
+        E, tau = self.scaled_likelihood, self.nodes.tau[:, None]
+        deviation = self._deviation[0]
+        first, by_tau = E * deviation, E * tau
+        second = E * self.given.variance + first * deviation
+        columns = np.concatenate([E, first, second, by_tau, by_tau * tau], axis=1)
+        coarse = (self.scaled_prior * self.nodes.rule.coarse)[:, self.coarse_nodes]
+        return _moments(self.weights @ columns), _moments(coarse @ columns[self.coarse_nodes])
 
     @property
     def moments(self) -> Moments:
@@ -242,6 +234,13 @@ class Surface:
         return np.asarray(worst.max(axis=(1, 2)) > 0.5 / np.sqrt(n))
 
 
+def _moments(sums: Floats) -> Moments:
+    """Return moments from the (A, 5 B) sums of the likelihood, and of it times what they are means of."""
+    total, *others = np.split(sums, len(Moments._fields), axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Moments(total, *(other / total for other in others))
+
+
 def surface_of(likelihood: Likelihood, choices: Choices) -> Surface:
     """Return the posteriors on nodes that serve all the choices, if such can be found.
 
@@ -296,5 +295,4 @@ def posteriors(nodes: LikelihoodNodes, tau: Sequence[Prior], mu: Sequence[Prior]
     tau, mu : sequences of Prior
         As there; `Surface.settled` tells which of them the nodes serve.
     """
-    choices = Choices(Densities(tuple(tau)), location_priors(mu))
-    return Surface(nodes, choices, nodes.reach(choices))
+    return Surface(nodes, Choices(Densities(tuple(tau)), location_priors(mu)))
