@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, overload
 import numpy as np
 
 from bayesmeta.arrays import strictly_between
-from bayesmeta.errors import AnalysisError, suggest
+from bayesmeta.errors import AnalysisError, is_one_of, suggest, told
 from bayesmeta.results.empirical import Empirical
 from bayesmeta.results.mixture import NormalMixture
 from bayesmeta.results.shortest import FARTHEST, shortest
@@ -164,10 +164,10 @@ def _like(wanted: Floats, values: Floats) -> float | Floats:
 
 def check_interval(prob: float, kind: str) -> None:
     """Refuse an impossible level or an unknown kind of interval."""
-    if kind not in KINDS:
-        raise AnalysisError(f"kind must be 'eti' or 'hdi'; got '{kind}'{suggest(str(kind), KINDS)}")
+    if not is_one_of(kind, KINDS):
+        raise AnalysisError(f"kind must be 'eti' or 'hdi'; got {told(kind)}{suggest(kind, KINDS)}")
     if not strictly_between(prob, 0, 1):
-        raise AnalysisError(f"prob must be between 0 and 1, such as 0.95; got {prob}")
+        raise AnalysisError(f"prob must be between 0 and 1, such as 0.95; got {told(prob)}")
 
 
 def summarise(distribution: Distribution, *, prob: float = 0.95, kind: str = "eti") -> Summary:

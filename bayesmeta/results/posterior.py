@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from bayesmeta.conditional import prepare
-from bayesmeta.errors import AnalysisError, printable, suggest
+from bayesmeta.errors import AnalysisError, printable, suggest, told
 from bayesmeta.results.expression import parse_statement
 from bayesmeta.results.marginal import Marginal
 from bayesmeta.results.transformed import SQUARE, inconsistency, variability
@@ -138,6 +138,8 @@ def distribution_of(posterior: Posterior, name: str) -> Distribution:
         If there is no such quantity; the message says which there are.
     """
     problem = posterior.problem
+    if not isinstance(name, str):
+        raise AnalysisError(f"the name of a quantity must be a text, such as 'mu'; got {told(name)}")
     if name in problem.coefficients:
         return posterior.coefficients.select(problem.coefficients.index(name))
     if name == "tau":
