@@ -18,24 +18,17 @@ J Am Stat Assoc 72:320-338. doi:10.1080/01621459.1977.10480998
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from math import log, pi
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bayesmeta.sums import Sums, sums_over
+
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
 
 LOG_2PI = log(2 * pi)
-LARGEST_BLOCK = 100_000
-"""Weights held in memory at once, as a number of float64 values: 0.8 MB, which a cache holds."""
-STAND_INS = 20
-"""Variances that stand for those between a power of 2 and the next; sums over them are exact to 1e-15."""
-FEWEST_PER_STAND_IN = 4
-"""Studies for each such variance from which on it is used in their place."""
-ROWS = 8192
-"""Studies dealt with at once, whose polynomials a cache holds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,17 +76,6 @@ class GaussianData:
     def p(self) -> int:
         """Number of coefficients."""
         return int(self.basis.shape[1])
-
-
-class Sums(NamedTuple):
-    """Variances and columns whose sums, weighted by a function of ``v + tau^2``, are those over studies."""
-
-    v: Floats
-    """(n,) variances: those of the studies, or fewer that stand for them."""
-    columns: Floats
-    """(n, m) products, in the proportions in which each variance stands for the studies."""
-    counts: Floats
-    """(n,) number of studies for which each stands, which need not be positive."""
 
 
 class NormalPrior(NamedTuple):
@@ -174,7 +156,7 @@ def gaussian_data(y: Floats, v: Floats, X: Floats, *, tau2: float | None = None)
     origin, residual = origin + refinement, residual - X @ refinement
     products = _products(basis, residual)
     log_det = -float(np.log(np.abs(np.diagonal(R))).sum())
-    sums = _sums(np.asarray(v), products)
+    sums = sums_over(np.asarray(v), products)
     return GaussianData(residual, np.asarray(v), basis, transform, origin + shift, log_det, products, sums)
 
 
@@ -218,78 +200,6 @@ def _weighted_least_squares(basis: Floats, weights: Floats, y: Floats) -> Floats
     return solution
 
 
-def _sums(v: Floats, products: Floats) -> Sums:
-    """Return variances that stand for those of the studies, far fewer where there are many.
-
-    Notes
-    -----
-    Between a power of 2 and the next, any function of ``v + tau^2`` that the profile needs is as good as a
-    polynomial in v, since its singularity is at 0 or below: interpolation at n Chebyshev points leaves an
-    error of ``5.8^-n``. A sum over studies is then one over these points, with the studies' products dealt to
-    them by Lagrange's polynomials.
-
-    References
-    ----------
-    Trefethen LN (2013). Approximation Theory and Approximation Practice, chapter 8. SIAM.
-    """
-    k = v.size
-    if k < STAND_INS * FEWEST_PER_STAND_IN:
-        return Sums(v, products, np.ones(k))
-    mantissa, exponent = np.frexp(v)
-    exponent = exponent.astype(np.int16)
-    order = np.argsort(exponent, kind="stable")
-    octaves, first = np.unique(exponent[order], return_index=True)
-    if k < STAND_INS * FEWEST_PER_STAND_IN * octaves.size:
-        return Sums(v, products, np.ones(k))
-    t, columns = 4 * mantissa[order] - 3, np.concatenate([np.ones((k, 1)), products], axis=1)[order]
-    ends = [*first.tolist(), k]
-    dealt = [_dealt(t[i:j], columns[i:j]) for i, j in pairwise(ends)]
-    columns, points = np.concatenate(dealt), np.cos(_ANGLES)
-    stand_ins = np.ldexp((points + 3) / 4, octaves[:, None].astype(np.int32))
-    return Sums(stand_ins.ravel(), np.ascontiguousarray(columns[:, 1:]), columns[:, 0].copy())
-
-
-_ANGLES = np.pi * (np.arange(STAND_INS) + 0.5) / STAND_INS
-"""Arc cosines of Chebyshev's points."""
-
-
-def _dealt(t: Floats, columns: Floats) -> Floats:
-    """Return columns (k, m) at t summed by the Lagrange polynomials (n, m) of the n Chebyshev points."""
-    moments = np.zeros((STAND_INS, columns.shape[1]))
-    workspace = np.empty((STAND_INS, min(t.size, ROWS)))
-    for start in range(0, t.size, ROWS):
-        x = t[start : start + ROWS]
-        moments += _chebyshev(x, workspace[:, : x.size]) @ columns[start : start + ROWS]
-    matrix = np.cos(_ANGLES[:, None] * np.arange(STAND_INS)) * (2 / STAND_INS)
-    matrix[:, 0] /= 2
-    return np.asarray(matrix @ moments)
-
-
-def _chebyshev(t: Floats, out: Floats) -> Floats:
-    """Return Chebyshev's polynomials (n, k) at t (k,), by their recurrence."""
-    out[0], out[1], twice = 1.0, t, 2 * t
-    for n in range(2, out.shape[0]):
-        np.multiply(twice, out[n - 1], out=out[n])
-        out[n] -= out[n - 2]
-    return out
-
-
-def weighted_sums(data: GaussianData, tau2: Floats) -> tuple[Floats, Floats]:
-    """Return ``W @ products`` (m, columns) and ``sum log w`` (m,) for all tau^2, in bounded memory."""
-    step = max(1, LARGEST_BLOCK // data.sums.v.size)
-    if tau2.size <= step:
-        return _block(data.sums, tau2)
-    blocks = [_block(data.sums, tau2[start : start + step]) for start in range(0, tau2.size, step)]
-    sums, log_det = zip(*blocks, strict=True)
-    return np.concatenate(sums), np.concatenate(log_det)
-
-
-def _block(sums: Sums, tau2: Floats) -> tuple[Floats, Floats]:
-    total = tau2[:, None] + sums.v
-    log_det = -(np.log(total) @ sums.counts)
-    return np.reciprocal(total, out=total) @ sums.columns, log_det
-
-
 def profile(data: GaussianData, tau2: Floats, *, prior: NormalPrior | None = None) -> Profile:
     """Return the generalised least-squares profile on a grid of tau^2.
 
@@ -307,7 +217,7 @@ def profile(data: GaussianData, tau2: Floats, *, prior: NormalPrior | None = Non
     With ``W = diag(1 / (v + tau^2))`` the coefficients given tau have precision ``X'WX + P``. All sums over
     studies, for all nodes, are one matrix product.
     """
-    sums, log_det_weights = weighted_sums(data, tau2)
+    sums, log_det_weights = data.sums.weighted(tau2)
     return _solved(data, tau2, sums, log_det_weights, prior)
 
 

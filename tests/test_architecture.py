@@ -24,7 +24,7 @@ LAYERS = (
     ("errors", "arrays"),
     ("rawfile", "csvcells", "tables", "csvtext", "csvfile", "writers", "lockfile", "output", "tomlfile"),
     ("effectsizes", "formula", "encoding", "design", "studies", "scale_design", "datasets"),
-    ("kernel", "quadrature", "inversion", "classical"),
+    ("sums", "kernel", "quadrature", "inversion", "classical"),
     ("priors", "properness", "conditional", "peaks"),
     (
         "location_scale",
@@ -158,7 +158,7 @@ def test_a_module_loads_nothing_heavy_by_itself(name):
     assert heavy == set() or unit(name) in {"plots"} or name.startswith("bayesmeta.engines.nuts.")
 
 
-@pytest.mark.parametrize("name", ["kernel", "quadrature", "conditional", "properness"])
+@pytest.mark.parametrize("name", ["sums", "kernel", "quadrature", "conditional", "properness"])
 def test_the_mathematics_knows_no_labels(name):
     tree = modules()[f"bayesmeta.{name}"]
     others = {target.split(".")[0] for target in imports(tree)} - set(sys.stdlib_module_names)

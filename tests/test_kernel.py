@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-import bayesmeta.kernel as kernel_module
-from bayesmeta.kernel import NormalPrior, gaussian_data, profile, profile_at, weighted_sums
+import bayesmeta.sums as sums_module
+from bayesmeta.kernel import NormalPrior, gaussian_data, profile, profile_at
 
 TAU2 = np.array([0.0, 1e-6, 0.01, 0.3, 1.0, 50.0, 1e6])
 
@@ -233,10 +233,10 @@ def test_blocks_of_memory_change_nothing(monkeypatch):
     rng = np.random.default_rng(3)
     data = gaussian_data(rng.normal(size=50), rng.uniform(0.1, 1, 50), np.ones((50, 1)))
     grid = np.geomspace(1e-6, 1e3, 137)
-    whole = weighted_sums(data, grid)
+    whole = data.sums.weighted(grid)
     for block in (1, 50, 137, 999):
-        monkeypatch.setattr(kernel_module, "LARGEST_BLOCK", block)
-        for one, other in zip(weighted_sums(data, grid), whole, strict=True):
+        monkeypatch.setattr(sums_module, "LARGEST_BLOCK", block)
+        for one, other in zip(data.sums.weighted(grid), whole, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-14)
 
 
@@ -259,7 +259,7 @@ def test_few_variances_stand_for_those_of_many_studies(spread, p):
     data = gaussian_data(rng.normal(0.3, 1, k), v, X)
     assert data.sums.v.size <= k / 2
     grid = np.array([0.0, 1e-9, 1e-3, 0.3, 50.0, 1e12])
-    sums, log_det = weighted_sums(data, grid)
+    sums, log_det = data.sums.weighted(grid)
     for i, tau2 in enumerate(grid):
         terms = data.products / (v + tau2)[:, None]
         for j, column in enumerate(terms.T):

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmeta.classical.projection import Projection, project, unweighted_rss
-from bayesmeta.kernel import LARGEST_BLOCK, profile_at
+from bayesmeta.kernel import profile_at
+from bayesmeta.sums import LARGEST_BLOCK
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
