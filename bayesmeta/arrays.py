@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import inf
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -23,6 +26,14 @@ def strictly_between(value: object, low: float, high: float) -> bool:
     """Return whether a value is one finite real number, no truth value, above `low` and below `high`."""
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     return number and bool(low < value < high) and bool(abs(value) <= LARGEST)  # type: ignore[arg-type, operator]
+
+
+def as_numbers(values: object) -> tuple[float, ...] | None:
+    """Return the finite numbers in a list, tuple or array; None if it is something else or holds it."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        return None
+    items = list(values)
+    return tuple(map(float, items)) if all(strictly_between(one, -inf, inf) for one in items) else None
 
 
 def is_whole(value: object, low: int, high: float) -> bool:

@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from bayesmeta.engines.components import exact_posterior, why_not
-from bayesmeta.errors import AnalysisError, ModelError, suggest
+from bayesmeta.errors import AnalysisError, ModelError, is_one_of, suggest, told
 from bayesmeta.model import Model
 from bayesmeta.problem import pose
 from bayesmeta.results.fit import Fit
@@ -68,7 +68,7 @@ def fit(
     >>> answer.engine, round(answer.marginal("mu").median, 4)
     ('exact', 0.1942)
     """
-    _check(engine, options)
+    check_options(engine, options)
     problem = pose(studies, Model() if model is None else model)
     if chosen_engine(problem, engine) == "exact":
         return Fit(studies, problem, exact_posterior(problem))
@@ -80,10 +80,17 @@ def chosen_engine(problem: Problem, engine: str) -> str:
     return ("nuts" if why_not(problem) else "exact") if engine == "auto" else engine
 
 
-def _check(engine: str, options: dict[str, Any]) -> None:
-    if engine not in ENGINES:
+def check_options(engine: str, options: dict[str, Any]) -> None:
+    """Refuse an unknown engine, and options that are not the sampler's.
+
+    Raises
+    ------
+    AnalysisError
+        With the nearest known word.
+    """
+    if not is_one_of(engine, ENGINES):
         raise AnalysisError(
-            f"engine must be 'auto', 'exact' or 'nuts'; got '{engine}'{suggest(engine, ENGINES)}"
+            f"engine must be 'auto', 'exact' or 'nuts'; got {told(engine)}{suggest(engine, ENGINES)}"
         )
     unknown = [name for name in options if name not in SAMPLING_OPTIONS]
     if unknown:

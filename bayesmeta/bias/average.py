@@ -19,10 +19,10 @@ import numpy as np
 
 from bayesmeta.arrays import strictly_between
 from bayesmeta.bias.bayes import chosen_model, is_zero, marginal, priors_of
-from bayesmeta.bias.common import cautions, expected_direction, usable
+from bayesmeta.bias.common import cautions, direction_of, usable
 from bayesmeta.bias.grid import Task, WeightPrior, integrate
 from bayesmeta.bias.weights import weight_function
-from bayesmeta.errors import AnalysisError
+from bayesmeta.errors import AnalysisError, is_one_of, told
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.model import Model
 from bayesmeta.priors import Normal, as_prior
@@ -224,14 +224,15 @@ def average(
         ("heterogeneity", prior_heterogeneity),
     ):
         if not strictly_between(value, 0, 1):
-            raise AnalysisError(f"prior_{name} must be a probability between 0 and 1; got {value}")
+            raise AnalysisError(f"prior_{name} must be a probability between 0 and 1; got {told(value)}")
+    _check_steps(steps)
     priors = priors_of(studies, chosen_model(source, model))
     if is_zero(priors.tau_density):
         raise AnalysisError(
             "the average over models needs a prior of tau; leave out effects='common', tau = 0 is among them"
         )
     slopes = _slopes(studies, pet, peese)
-    direction = expected_direction(studies) if alternative == "auto" else alternative
+    direction = direction_of(studies, alternative)
     parts = [
         _computed(studies, priors, slopes, direction, bias, effect=effect, heterogeneity=spread)
         for bias in (None, *REGRESSIONS, *steps)
@@ -262,6 +263,17 @@ def average(
         priors=(("mu", str(priors.mu)), ("tau", str(priors.tau)), *((n, str(p)) for n, p in slopes.items())),
         k=studies.k,
     )
+
+
+def _check_steps(steps: object) -> None:
+    """Refuse what is no list of pairs; what they hold is looked at where they are used."""
+    if not isinstance(steps, list | tuple) or not all(
+        isinstance(one, list | tuple) and len(one) == 2 for one in steps
+    ):
+        raise AnalysisError(
+            "steps must be a list of step functions, such as [('one-sided', (0.025, 0.05))]; got "
+            f"{told(steps)}"
+        )
 
 
 def _slopes(studies: Studies, pet: Prior | str, peese: Prior | str | None) -> dict[str, Prior]:
@@ -313,8 +325,8 @@ def _computed(
 
 
 def _alternative(sided: str, direction: str) -> str:
-    if sided not in {"one-sided", "two-sided"}:
-        raise AnalysisError(f"a step function must be 'one-sided' or 'two-sided'; got '{sided}'")
+    if not is_one_of(sided, {"one-sided", "two-sided"}):
+        raise AnalysisError(f"a step function must be 'one-sided' or 'two-sided'; got {told(sided)}")
     return "two-sided" if sided == "two-sided" else direction
 
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.arrays import readonly
-from bayesmeta.bias.common import cautions, expected_direction, usable
+from bayesmeta.arrays import as_numbers, readonly
+from bayesmeta.bias.common import cautions, check_flag, direction_of, usable
 from bayesmeta.bias.grid import Task, WeightPrior, integrate
-from bayesmeta.bias.weights import weight_function
-from bayesmeta.errors import AnalysisError, ModelError, PriorError
+from bayesmeta.bias.weights import SMALLEST_STEP, weight_function
+from bayesmeta.errors import AnalysisError, ModelError, PriorError, told
 from bayesmeta.model import Model
 from bayesmeta.priors import Fixed
-from bayesmeta.problem import pose
+from bayesmeta.problem import check_posable, pose
 from bayesmeta.results.heterogeneity import PointMass
 from bayesmeta.results.marginal import Marginal
 
@@ -141,8 +141,9 @@ def step_posterior(
         If two grids do not agree.
     """
     studies = usable(source, what="a selection model")
+    check_flag("monotone", monotone)
     priors = priors_of(studies, chosen_model(source, model))
-    direction = expected_direction(studies) if alternative == "auto" else alternative
+    direction = direction_of(studies, alternative)
     function = weight_function("step", direction, steps)
     prior = _weight_prior(function, alpha, monotone)
     mu, tau = priors.mu, None if is_zero(priors.tau_density) else priors.tau_density
@@ -187,6 +188,7 @@ def priors_of(studies: Studies, model: Model) -> Priors:
     PriorError
         A prior that is not proper.
     """
+    check_posable(studies, model)
     if model.mods.strip() != "1":
         raise ModelError(f"a model of publication bias must have mods '1'; got '{model.mods}'")
     priors = pose(studies, replace(model, likelihood="normal")).priors
@@ -209,9 +211,10 @@ def is_zero(tau: Prior) -> bool:
 
 def _weight_prior(function: WeightFunction, alpha: Sequence[float] | None, monotone: bool) -> WeightPrior:
     m = len(function.intervals)
-    given = (1.0,) * m if alpha is None else tuple(float(value) for value in alpha)
-    if len(given) != m or not all(np.isfinite(value) and value > 0 for value in given):
-        raise AnalysisError(f"alpha must be {m} positive numbers, one for each interval; got {given}")
+    given = (1.0,) * m if alpha is None else as_numbers(alpha)
+    if given is None or len(given) != m or not all(value > 0 for value in given):
+        got = told(alpha) if given is None else given
+        raise AnalysisError(f"alpha must be {m} positive numbers, one for each interval; got {got}")
     if alpha is not None and not monotone:
         raise AnalysisError("alpha belongs to weights that fall with p; leave it out with monotone=False")
     return WeightPrior(given, monotone)
@@ -220,10 +223,11 @@ def _weight_prior(function: WeightFunction, alpha: Sequence[float] | None, monot
 def _known(function: WeightFunction, weights: Sequence[float] | None) -> Floats | None:
     if weights is None:
         return None
-    known = np.asarray(weights, dtype=np.float64)
-    if known.shape != (len(function.names),) or not np.all((known > 0) & np.isfinite(known)):
+    known, names = as_numbers(weights), function.names
+    if known is None or len(known) != len(names) or min(known) < SMALLEST_STEP:
+        got = told(weights) if known is None else list(known)
+        listed = ", ".join(names)
         raise AnalysisError(
-            f"weights must be {len(function.names)} positive numbers ({', '.join(function.names)}); got "
-            f"{[float(value) for value in known.ravel()]}"
+            f"weights must be {len(names)} numbers from {SMALLEST_STEP:g} ({listed}); got {got}"
         )
-    return known
+    return np.array(known)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmeta.arrays import strictly_between
-from bayesmeta.errors import AnalysisError, DataError, ModelError, suggest
+from bayesmeta.errors import AnalysisError, DataError, ModelError, is_one_of, suggest, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,16 +92,28 @@ def choice(name: str, value: str, known: Iterable[str]) -> None:
         With the nearest known word.
     """
     known = tuple(known)
-    if value not in known:
+    if not is_one_of(value, known):
         raise AnalysisError(
-            f"{name} must be one of {', '.join(known)}; got '{value}'{suggest(str(value), known)}"
+            f"{name} must be one of {', '.join(known)}; got {told(value)}{suggest(value, known)}"
         )
 
 
 def check_level(level: float) -> None:
     """Refuse a confidence level that is not between 0 and 1."""
     if not strictly_between(level, 0, 1):
-        raise AnalysisError(f"level must be between 0 and 1, such as 0.95; got {level}")
+        raise AnalysisError(f"level must be between 0 and 1, such as 0.95; got {told(level)}")
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuse a significance level that is not between 0 and 1."""
+    if not strictly_between(alpha, 0, 1):
+        raise AnalysisError(f"alpha must be between 0 and 1, such as 0.05; got {told(alpha)}")
+
+
+def check_number(name: str, value: float | None) -> None:
+    """Refuse what is neither None nor a finite number."""
+    if value is not None and not strictly_between(value, -inf, inf):
+        raise AnalysisError(f"{name} must be a number, or None for its default; got {told(value)}")
 
 
 def fixed_effect(studies: Studies) -> tuple[float, float]:
@@ -109,6 +122,24 @@ def fixed_effect(studies: Studies) -> tuple[float, float]:
     total = float(weights.sum())
     centre = float(studies.yi[np.argmin(studies.vi)])
     return centre + float(weights @ (studies.yi - centre)) / total, total**-0.5
+
+
+def direction_of(studies: Studies, alternative: str) -> str:
+    """Return the direction of p-values, ``"auto"`` being the expected one.
+
+    Raises
+    ------
+    AnalysisError
+        If it is none.
+    """
+    choice("alternative", alternative, ("auto", *ALTERNATIVES))
+    return expected_direction(studies) if alternative == "auto" else alternative
+
+
+def check_flag(name: str, value: bool | None, *, allowed: str = "True or False") -> None:
+    """Refuse what is no truth value; None is one where it is allowed."""
+    if not isinstance(value, bool) and not (value is None and "None" in allowed):
+        raise AnalysisError(f"{name} must be {allowed}; got {told(value)}")
 
 
 def expected_direction(studies: Studies) -> str:

@@ -16,7 +16,15 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from bayesmeta.arrays import readonly
-from bayesmeta.bias.common import ALTERNATIVES, cautions, check_level, choice, fixed_effect, usable
+from bayesmeta.bias.common import (
+    ALTERNATIVES,
+    cautions,
+    check_alpha,
+    check_number,
+    choice,
+    fixed_effect,
+    usable,
+)
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
@@ -103,7 +111,8 @@ def excess_test(
     With O significant studies and E the sum of the powers, ``(O - E)^2 / (E (k - E) / k)`` is chi-squared.
     """
     choice("alternative", alternative, ALTERNATIVES)
-    check_level(1 - alpha)
+    check_alpha(alpha)
+    check_number("theta", theta)
     studies = usable(source, least=2, what="the test of excess significance")
     effect = fixed_effect(studies)[0] if theta is None else float(theta)
     tails = 2 if alternative == "two-sided" else 1

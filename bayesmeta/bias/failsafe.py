@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from bayesmeta.bias.common import cautions, check_level, choice, fixed_effect, usable
+from bayesmeta.bias.common import cautions, check_alpha, check_number, choice, fixed_effect, usable
 from bayesmeta.classical.heterogeneity import ESTIMATORS, heterogeneity
 from bayesmeta.classical.pooling import TESTS, pool
 from bayesmeta.classical.problem import problem
@@ -117,7 +117,8 @@ def fail_safe_n(
         An unknown kind, or a target that more studies of no effect cannot reach.
     """
     choice("kind", kind, KINDS)
-    check_level(1 - alpha)
+    check_alpha(alpha)
+    check_number("target", target)
     studies = usable(source, least=1, what="fail-safe N")
     if kind == "Rosenthal":
         return _rosenthal(studies, alpha)

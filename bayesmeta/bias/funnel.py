@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from bayesmeta.arrays import readonly
-from bayesmeta.bias.common import cautions, check_level, choice, usable
+from bayesmeta.arrays import as_numbers, readonly
+from bayesmeta.bias.common import cautions, check_level, check_number, choice, usable
 from bayesmeta.classical.heterogeneity import ESTIMATORS, heterogeneity
 from bayesmeta.classical.pooling import pool
 from bayesmeta.classical.problem import problem
-from bayesmeta.errors import AnalysisError
+from bayesmeta.errors import AnalysisError, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,9 +139,12 @@ def funnel_data(
     """
     check_level(level)
     choice("method", method, ESTIMATORS)
-    levels = tuple(sorted((float(p) for p in contours), reverse=True))
-    if not all(0 < p < 1 for p in levels):
-        raise AnalysisError(f"contours must be p-values between 0 and 1, such as (0.1, 0.05); got {levels}")
+    given = as_numbers(contours)
+    if given is None or not all(0 < p < 1 for p in given):
+        got = told(contours) if given is None else given
+        raise AnalysisError(f"contours must be p-values between 0 and 1, such as (0.1, 0.05); got {got}")
+    check_number("estimate", estimate)
+    levels = tuple(sorted(given, reverse=True))
     studies = usable(source, least=1, what="a funnel plot")
     if estimate is None:
         known = heterogeneity(problem(studies.yi, studies.vi))

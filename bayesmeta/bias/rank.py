@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.bias.common import cautions, fixed_effect, usable
+from bayesmeta.bias.common import cautions, check_flag, fixed_effect, usable
 from bayesmeta.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def rank_test(source: Studies | Fit, *, exact: bool | None = None) -> RankTest:
     AnalysisError
         If permutations are asked for that ties or the number of studies do not allow.
     """
+    check_flag("exact", exact, allowed="True, False or None")
     studies = usable(source, least=2, what="the rank correlation test")
     y, v, k = standardised(studies), np.asarray(studies.vi), studies.k
     score, ties_y, ties_v = concordance(y, v), tied(y), tied(v)

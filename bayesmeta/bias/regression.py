@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.bias.common import cautions, check_level, choice, usable
+from bayesmeta.bias.common import cautions, check_alpha, check_level, choice, usable
 from bayesmeta.classical.heterogeneity import ESTIMATORS, heterogeneity
 from bayesmeta.classical.likelihood import log_likelihood
 from bayesmeta.classical.pooling import TESTS, pool
@@ -231,7 +231,7 @@ def pet_peese(source: Studies | Fit, *, alpha: float = 0.10, level: float = 0.95
     -----
     The rule is Stanley and Doucouliagos's; a choice made by a test has no continuous interval.
     """
-    check_level(1 - alpha)
+    check_alpha(alpha)
     first = pet(source, level=level)
     return peese(source, level=level) if first.estimate_p < alpha else first
 

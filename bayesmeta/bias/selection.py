@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import chdtrc
 
-from bayesmeta.arrays import readonly
-from bayesmeta.bias.common import cautions, check_level, expected_direction, usable
+from bayesmeta.arrays import as_numbers, readonly
+from bayesmeta.bias.common import cautions, check_level, direction_of, usable
 from bayesmeta.bias.likelihood import maximise
 from bayesmeta.bias.weights import weight_function
 from bayesmeta.classical.likelihood import log_likelihood as plain_likelihood
 from bayesmeta.classical.likelihood import maximum_likelihood
 from bayesmeta.classical.pooling import infer
 from bayesmeta.classical.problem import problem
-from bayesmeta.errors import AnalysisError, DataError
+from bayesmeta.errors import AnalysisError, DataError, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,7 +168,7 @@ def selection_model(
     """
     check_level(level)
     studies = usable(source, what="a selection model")
-    direction = expected_direction(studies) if alternative == "auto" else alternative
+    direction = direction_of(studies, alternative)
     family = weight_function(weight, direction, steps)
     given = _given(family, parameters)
     y, v = np.asarray(studies.yi), np.asarray(studies.vi)
@@ -212,15 +212,12 @@ def selection_model(
 def _given(family: WeightFunction, parameters: Sequence[float] | None) -> Floats | None:
     if parameters is None:
         return None
-    given = np.asarray(parameters, dtype=np.float64)
-    least = 0.0 if not family.positive else np.nextafter(0, 1)
-    if given.shape != (len(family.names),) or not np.all((given >= least) & np.isfinite(given)):
-        sign = ">" if family.positive else ">="
-        raise AnalysisError(
-            f"parameters must be {len(family.names)} numbers {sign} 0 ({', '.join(family.names)}); got "
-            f"{[float(value) for value in given.ravel()]}"
-        )
-    return given
+    given, names, least = as_numbers(parameters), family.names, family.bounds[0]
+    if given is None or len(given) != len(names) or min(given) < least:
+        got = told(parameters) if given is None else list(given)
+        listed = ", ".join(names)
+        raise AnalysisError(f"parameters must be {len(names)} numbers from {least:g} ({listed}); got {got}")
+    return np.array(given)
 
 
 def _counts(family: WeightFunction, y: Floats, v: Floats, *, known: bool) -> tuple[int, ...]:

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.special import expit, log_expit, log_ndtr, ndtr, ndtri
 
+from bayesmeta.arrays import as_numbers
 from bayesmeta.bias.common import ALTERNATIVES, choice
-from bayesmeta.errors import AnalysisError
+from bayesmeta.errors import AnalysisError, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -194,11 +195,13 @@ def weight_function(family: str, alternative: str, steps: Sequence[float] = (0.0
     """
     choice("weight", family, FAMILIES)
     choice("alternative", alternative, ALTERNATIVES)
-    cuts = tuple(float(step) for step in steps) if family == "step" else ()
-    ends = (0.0, *cuts, 1.0)
-    if family == "step" and (not cuts or not all(a < b < inf for a, b in itertools.pairwise(ends))):
+    if family != "step":
+        return WeightFunction(family, alternative)
+    cuts = as_numbers(steps)
+    if not cuts or not all(a < b for a, b in itertools.pairwise((0.0, *cuts, 1.0))):
+        got = told(steps) if cuts is None else cuts
         raise AnalysisError(
-            f"steps must be increasing cut points between 0 and 1, such as (0.025, 0.5); got {cuts}"
+            f"steps must be increasing cut points between 0 and 1, such as (0.025, 0.5); got {got}"
         )
     return WeightFunction(family, alternative, cuts)
 

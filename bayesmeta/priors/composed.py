@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from bayesmeta.errors import PriorError
+from bayesmeta.arrays import strictly_between
+from bayesmeta.errors import PriorError, told
 from bayesmeta.inversion import invert
 from bayesmeta.priors.adaptive import AdaptivePrior
 from bayesmeta.priors.core import Prior, number, within
@@ -284,7 +285,7 @@ def _part(name: str, given: object) -> Prior:
 
     prior = parse_prior(given) if isinstance(given, str) else given
     if not isinstance(prior, Prior):
-        raise PriorError(f"{name} takes a prior such as HalfNormal(0.5); got {given!r}")
+        raise PriorError(f"{name} takes a prior such as HalfNormal(0.5); got {told(given)}")
     if isinstance(prior, AdaptivePrior):
         raise PriorError(f"{name} takes a prior that does not depend on the studies; got {prior}")
     if not prior.proper:
@@ -294,9 +295,9 @@ def _part(name: str, given: object) -> Prior:
 
 def _finite(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise PriorError(f"{name} must be a number; got {value!r}")
-    if not np.isfinite(value):
-        raise PriorError(f"{name} must be a finite number; got {number(float(value))}")
+        raise PriorError(f"{name} must be a number; got {told(value)}")
+    if not strictly_between(value, -inf, inf):
+        raise PriorError(f"{name} must be a finite number; got {told(value)}")
     return float(value)
 
 
@@ -308,7 +309,7 @@ def _bound(name: str, value: object) -> float:
 
 def _weights(values: object) -> tuple[float, ...]:
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise PriorError(f"Mixture.w must be a list of probabilities; got {values!r}")
+        raise PriorError(f"Mixture.w must be a list of probabilities; got {told(values)}")
     weights = [_finite("Mixture.w", value) for value in values]
     total = sum(weights)
     if min(weights, default=0.0) <= 0 or abs(total - 1) > SLACK:
@@ -321,5 +322,5 @@ def _weights(values: object) -> tuple[float, ...]:
 
 def _components(values: object) -> tuple[Prior, ...]:
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise PriorError(f"Mixture.comp_dists must be a list of priors; got {values!r}")
+        raise PriorError(f"Mixture.comp_dists must be a list of priors; got {told(values)}")
     return tuple(_part("Mixture", value) for value in values)

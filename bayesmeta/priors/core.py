@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from bayesmeta.errors import PriorError
+from bayesmeta.arrays import LARGEST
+from bayesmeta.errors import PriorError, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +47,11 @@ class Prior:
         for part in fields(self):
             value = getattr(self, part.name)
             if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-                raise PriorError(f"{type(self).__name__}.{part.name} must be a number; got {value!r}")
+                raise PriorError(f"{type(self).__name__}.{part.name} must be a number; got {told(value)}")
+            if isinstance(value, int) and abs(value) > LARGEST:
+                raise PriorError(
+                    f"{type(self).__name__}.{part.name} must be a finite number; got {told(value)}"
+                )
             object.__setattr__(self, part.name, float(value))
             self._check(part.name, float(value))
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 
-from bayesmeta.errors import NumericalError, PriorError
+from bayesmeta.arrays import strictly_between
+from bayesmeta.errors import NumericalError, PriorError, told
 from bayesmeta.priors.core import Prior, number, within
 from bayesmeta.quadrature import ORDER, interval_of_mass, panel_density, panels
 
@@ -63,8 +64,11 @@ class Density(Prior):
 
     def __post_init__(self) -> None:
         if not callable(self.function):
-            raise PriorError(f"Density.function must be a function of the value; got {self.function!r}")
-        low, high = (float(end) for end in self.support)
+            raise PriorError(f"Density.function must be a function of the value; got {told(self.function)}")
+        ends = self.support
+        if not isinstance(ends, tuple | list) or len(ends) != 2 or not all(map(_is_end, ends)):
+            raise PriorError(f"Density.support must be two numbers, such as (0, 1); got {told(ends)}")
+        low, high = (float(end) for end in ends)
         if not low < high:
             raise PriorError(f"Density.support must increase; got {number(low)} and {number(high)}")
         object.__setattr__(self, "support", (low, high))
@@ -167,6 +171,11 @@ class Way(NamedTuple):
     @property
     def _length(self) -> float:
         return self.high - self.low
+
+
+def _is_end(value: object) -> bool:
+    infinite = isinstance(value, float) and abs(value) == inf
+    return infinite or strictly_between(value, -inf, inf)
 
 
 class Normalised(NamedTuple):

@@ -8,17 +8,20 @@ doi:10.1002/0470033312
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.errors import PriorError, suggest
+from bayesmeta.arrays import strictly_between
+from bayesmeta.errors import PriorError, suggest, told
 from bayesmeta.priors.core import Prior, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from bayesmeta.arrays import Floats
 
@@ -82,6 +85,9 @@ def elicit(family: str, below: Mapping[float, float], **known: float) -> Prior:
     if wrong:
         signature = f"{kind.__name__}({', '.join(names)})"
         raise PriorError(f"{signature} has no parameter '{wrong[0]}'{suggest(wrong[0], names)}")
+    strange = [name for name in known if not _is_number(known[name])]
+    if strange:
+        raise PriorError(f"{kind.__name__}.{strange[0]} must be a number; got {told(known[strange[0]])}")
     unknown = [name for name in names if name not in known]
     if len(unknown) != len(statements):
         left = f"{len(unknown)} unknown parameter{'s' if len(unknown) != 1 else ''}"
@@ -100,9 +106,10 @@ def _family(name: str) -> type[Prior]:
     from bayesmeta.priors.text import FAMILIES
 
     folded = {known.casefold(): family for known, family in FAMILIES.items()}
-    found = folded.get(str(name).replace("_", "").casefold())
+    found = folded.get(name.replace("_", "").casefold()) if isinstance(name, str) else None
     if found is None:
-        raise PriorError(f"unknown prior '{name}'{suggest(str(name), FAMILIES)}")
+        hint = suggest(name, FAMILIES) or "; take the name of a family such as 'HalfNormal'"
+        raise PriorError(f"unknown prior {told(name)}{hint}")
     if found.kinds or not fields(found):
         raise PriorError(f"{found.__name__} has no parameters to choose; take a family such as HalfNormal")
     return found
@@ -110,6 +117,14 @@ def _family(name: str) -> type[Prior]:
 
 def _statements(below: Mapping[float, float]) -> list[tuple[float, float]]:
     """Return values and probabilities in increasing order."""
+    if not isinstance(below, Mapping) or not all(map(_is_number, below)):
+        raise PriorError(
+            "below must give for each value the probability of being below it, such as {0.1: 0.95}; got "
+            f"{told(below)}"
+        )
+    wrong = [p for p in below.values() if not _is_number(p)]
+    if wrong:
+        raise PriorError(f"a probability must be between 0 and 1; got {told(wrong[0])}")
     found = sorted((float(x), float(p)) for x, p in below.items())
     for _, p in found:
         if not 0 < p < 1:
@@ -118,6 +133,10 @@ def _statements(below: Mapping[float, float]) -> list[tuple[float, float]]:
         said = ", ".join(f"{number(x)}: {number(p)}" for x, p in found)
         raise PriorError(f"a larger value must have a larger probability below it; got {said}")
     return found
+
+
+def _is_number(value: object) -> bool:
+    return strictly_between(value, -inf, inf)
 
 
 def _solved(
@@ -151,7 +170,8 @@ def _one(
 
     def gap(value: float) -> float:
         prior = _made(kind, known, **{name: value})
-        return np.nan if prior is None else float(prior.cdf(np.array(x))) - p
+        with np.errstate(all="ignore"):
+            return np.nan if prior is None else float(prior.cdf(np.array(x))) - p
 
     size = max(abs(x), *(abs(value) for value in known.values()), 1.0)
     signs = (1.0,) if name in kind.positive else (-1.0, 1.0)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import special
 
-from bayesmeta.arrays import strictly_between
-from bayesmeta.errors import PriorError
+from bayesmeta.arrays import is_whole, strictly_between
+from bayesmeta.errors import PriorError, told
 from bayesmeta.priors.composed import Mixture
 from bayesmeta.priors.location import HALF_LOG_2PI, Normal
 from bayesmeta.priors.published import unit_information
@@ -92,10 +92,15 @@ def map_prior(
     The mixture minimises the Kullback-Leibler divergence, on quantiles of the posterior that are spaced
     evenly in the logits of their probabilities.
     """
-    if robust != 0 and not strictly_between(robust, 0, 1):
-        raise PriorError(f"robust must be a probability below 1; got {robust}")
-    if components is not None and components not in range(1, MOST + 1):
-        raise PriorError(f"components must be from 1 to {MOST}; got {components}")
+    if not hasattr(fit, "marginal"):
+        raise PriorError(
+            f"map_prior takes a fit of the earlier studies; got {type(fit).__name__}; give bm.fit(studies, "
+            "model)"
+        )
+    if not (strictly_between(robust, -1, 1) and robust >= 0):
+        raise PriorError(f"robust must be a probability below 1; got {told(robust)}")
+    if components is not None and not is_whole(components, 1, MOST):
+        raise PriorError(f"components must be from 1 to {MOST}; got {told(components)}")
     posterior = fit.marginal(name)
     informative, divergence, difference = _fitted(posterior, components)
     if robust == 0:

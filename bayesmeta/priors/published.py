@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.errors import PriorError, suggest
+from bayesmeta.arrays import strictly_between
+from bayesmeta.errors import PriorError, is_one_of, suggest, told
 from bayesmeta.priors import tables
 from bayesmeta.priors.location import Cauchy, Normal, StudentT
 from bayesmeta.priors.scale import HalfNormal, InverseGamma, LogNormal, LogStudentT
@@ -134,8 +136,8 @@ def preset(name: str, **choices: str) -> Prior:
     known = _by_name()
     folded = name.replace("_", "").replace(" ", "").casefold() if isinstance(name, str) else ""
     if folded not in known:
-        hint = suggest(str(name), known) or f"; the presets are {', '.join(known)}"
-        raise PriorError(f"unknown preset '{name}'{hint}")
+        hint = suggest(name, known) or f"; the presets are {', '.join(known)}"
+        raise PriorError(f"unknown preset {told(name)}{hint}")
     unknown = [choice for choice in choices if choice not in CHOICES]
     if unknown:
         hint = suggest(unknown[0], CHOICES) or f"; the choices are {', '.join(CHOICES)}"
@@ -149,7 +151,7 @@ def _chosen(name: str, presets: list[Preset], choices: dict[str, str]) -> Preset
     for choice in sorted(CHOICES, key=lambda choice: choice not in choices):
         values = list(dict.fromkeys(getattr(one, choice) for one in left))
         if choice in choices:
-            wanted = _matched(name, choice, str(choices[choice]), values)
+            wanted = _matched(name, choice, choices[choice], values)
         else:
             wanted = _general(name, choice, values, {getattr(one, choice) for one in presets})
         left = [one for one in left if getattr(one, choice) == wanted]
@@ -164,8 +166,10 @@ def _general(name: str, choice: str, values: list[str], every: set[str]) -> str:
     return found[0]
 
 
-def _matched(name: str, choice: str, given: str, values: list[str]) -> str:
+def _matched(name: str, choice: str, given: object, values: list[str]) -> str:
     """Return the one of the values that begins like, or contains, what was given."""
+    if not isinstance(given, str):
+        raise PriorError(f"preset {name}: the choice of {choice} must be a text; got {told(given)}")
     if not any(values):
         raise PriorError(f"preset {name} has no choice of {choice}; leave it out")
     folded = given.strip().casefold()
@@ -202,8 +206,9 @@ def presets(name: str | None = None) -> pd.DataFrame:
     import pandas as pd
 
     known = _by_name()
-    if name is not None and name not in known:
-        raise PriorError(f"unknown preset '{name}'{suggest(str(name), known)}")
+    if name is not None and not is_one_of(name, known):
+        hint = suggest(name, known) or f"; there are {', '.join(known)}"
+        raise PriorError(f"unknown preset {told(name)}{hint}")
     return pd.DataFrame([_row(one) for one in _every() if name in {None, one.name}])
 
 
@@ -297,6 +302,15 @@ def _van_erp() -> Iterator[Preset]:
     yield Preset("vanerp2017", InverseGamma(1, 0.15), "tau", "SMD", VAN_ERP_2017, field="psychology")
 
 
+def _check_studies(studies: object) -> None:
+    from bayesmeta.studies import Studies
+
+    if not isinstance(studies, Studies):
+        got = type(studies).__name__
+        advice = "give fit.studies" if got == "Fit" else "make them by bm.effect_sizes"
+        raise PriorError(f"unit_information takes bm.Studies with sample sizes; got {got}; {advice}")
+
+
 def unit_information(studies: Studies, *, center: float = 0.0) -> Prior:
     """Return the normal prior that is worth one observation.
 
@@ -321,6 +335,9 @@ def unit_information(studies: Studies, *, center: float = 0.0) -> Prior:
     Röver C, Bender R, Dias S, et al (2021). On weakly informative prior distributions for the heterogeneity
     parameter in Bayesian random-effects meta-analysis. Res Synth Methods 12:448-474. doi:10.1002/jrsm.1475
     """
+    _check_studies(studies)
+    if not strictly_between(center, -inf, inf):
+        raise PriorError(f"center must be a number, the mean of the prior; got {told(center)}")
     if studies.ni is None:
         raise PriorError("unit_information needs the sample sizes of the studies; give ni to Studies")
     usable = studies.estimable

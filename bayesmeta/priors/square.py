@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from bayesmeta.errors import PriorError
+from bayesmeta.errors import PriorError, told
 from bayesmeta.priors.core import Prior, within
 from bayesmeta.priors.location import Flat
 from bayesmeta.priors.scale import PositivePrior, above_zero, log_of
@@ -91,6 +91,8 @@ class OfSquare(PositivePrior):
     square: Prior
 
     def __post_init__(self) -> None:
+        if not isinstance(self.square, Prior):
+            raise PriorError(f"OfSquare takes a prior such as HalfNormal(0.5); got {told(self.square)}")
         if self.square.support[0] < 0 and self.square.proper:
             raise PriorError(f"the prior of tau2 must live on positive values; got {self.square}")
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import nan, sqrt
+from math import inf, nan, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmeta.errors import AnalysisError, BayesmetaError, printable
+from bayesmeta.arrays import strictly_between
+from bayesmeta.errors import AnalysisError, BayesmetaError, printable, suggest, told
 from bayesmeta.priors import Flat
 from bayesmeta.results.blend import posterior_weights
+from bayesmeta.results.fit import require_fit
 from bayesmeta.results.loo import leave_one_out_density
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ def _check_studies(fits: Mapping[str, Fit]) -> None:
         raise AnalysisError(
             f"fits must be named, such as {{'a': fit, 'b': other}}; got {type(fits).__name__}"
         )
+    for name, fit in fits.items():
+        require_fit(fit, f"compare_models, for '{printable(name)}',")
     if len(fits) < 2:
         raise AnalysisError(f"a comparison needs at least 2 models; got {len(fits)}")
     (first, one), *others = fits.items()
@@ -98,14 +102,26 @@ def _check_studies(fits: Mapping[str, Fit]) -> None:
 def _prior(fits: Mapping[str, Fit], prior: Mapping[str, float] | None) -> Floats:
     if prior is None:
         return np.full(len(fits), 1 / len(fits))
+    if not isinstance(prior, Mapping):
+        raise AnalysisError(
+            f"prior must be a probability for each model, such as {{'a': 0.5, 'b': 0.5}}; got {told(prior)}"
+        )
     for name in fits:
-        if not prior.get(name, 0.0) > 0:
+        if not strictly_between(prior.get(name), 0, inf):
+            got = told(prior[name]) if name in prior else "none"
             raise AnalysisError(
-                f"prior must have a probability above 0 for the model '{printable(name)}'; got "
-                f"{prior.get(name, 'none')}"
+                f"prior must have a probability above 0 for the model '{printable(name)}'; got {got}"
             )
+    _refuse_unknown(fits, prior)
     weights = np.array([float(prior[name]) for name in fits])
     return np.asarray(weights / weights.sum())
+
+
+def _refuse_unknown(fits: Mapping[str, Fit], prior: Mapping[str, float]) -> None:
+    strange = [name for name in prior if name not in fits]
+    if strange:
+        hint = suggest(strange[0], fits) or f"; there are {', '.join(map(printable, fits))}"
+        raise AnalysisError(f"prior has the model '{printable(strange[0])}', which is not compared{hint}")
 
 
 def _evidence(fits: Mapping[str, Fit]) -> Floats:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import betaln
 
-from bayesmeta.errors import PriorError, printable
+from bayesmeta.arrays import strictly_between
+from bayesmeta.errors import PriorError, printable, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +78,6 @@ def _probability(name: str, inclusion: float | Mapping[str, float]) -> float:
             f"inclusion has no probability of the term '{printable(name)}'; give one for each term"
         )
     value = inclusion[name] if isinstance(inclusion, Mapping) else inclusion
-    if isinstance(value, bool) or not 0 < value < 1:
-        raise PriorError(f"the probability that a term is in must be between 0 and 1; got {value}")
+    if not strictly_between(value, 0, 1):
+        raise PriorError(f"the probability that a term is in must be between 0 and 1; got {told(value)}")
     return float(value)

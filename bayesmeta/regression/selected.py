@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmeta.errors import AnalysisError, printable, suggest
+from bayesmeta.arrays import is_whole
+from bayesmeta.errors import AnalysisError, printable, suggest, told
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.regression.average import averaged, component, counted
 from bayesmeta.regression.subsets import submodel
@@ -276,8 +277,10 @@ class ModeratorSelection:
                 )
             i = int(found[0])
         else:
-            if mods not in range(len(order)):
-                raise AnalysisError(f"a model is a formula or a rank from 0 to {len(order) - 1}; got {mods}")
+            if not is_whole(mods, 0, len(order) - 1):
+                raise AnalysisError(
+                    f"a model is a formula or a rank from 0 to {len(order) - 1}; got {told(mods)}"
+                )
             i = int(order[mods])
         model = submodel(self.subsets, self.model, self.included[i].tolist())
         if self.common[i]:

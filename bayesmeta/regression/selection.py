@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bayesmeta.arrays import readonly, strictly_between
-from bayesmeta.errors import PriorError
+from bayesmeta.errors import PriorError, told
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.model import Model
 from bayesmeta.priors import Fixed
@@ -155,8 +155,8 @@ def _integrated(studies: Studies, model: Model, subsets: Subsets, included: Bool
 def _share_common(common: float, subsets: Subsets) -> float:
     """Return the prior probability that tau is 0."""
     density = subsets.problem.priors.tau_density
-    if common != 0 and not strictly_between(common, 0, 1):
-        raise PriorError(f"common must be a probability from 0 to less than 1; got {common}")
+    if not (strictly_between(common, -1, 1) and common >= 0):
+        raise PriorError(f"common must be a probability from 0 to less than 1; got {told(common)}")
     if common and isinstance(density, Fixed):
         raise PriorError(f"tau is {density.value:g} in every model; leave out common = {common:g}")
     if common and not density.proper:

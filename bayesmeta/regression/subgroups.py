@@ -11,7 +11,15 @@ import numpy as np
 
 from bayesmeta.classical import classical, split_studies, subgroup_difference
 from bayesmeta.encoding import level_names
-from bayesmeta.errors import AnalysisError, ImproperPosteriorError, ModelError, printable, suggest
+from bayesmeta.errors import (
+    AnalysisError,
+    ImproperPosteriorError,
+    ModelError,
+    is_one_of,
+    printable,
+    suggest,
+    told,
+)
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.formula import Factor
 from bayesmeta.model import Model
@@ -239,8 +247,10 @@ def subgroups(
     A group whose posterior does not exist, such as one study under a flat prior of mu, is listed with the
     reason; it does not stop the others.
     """
-    if tau not in SHARING:
-        raise AnalysisError(f"tau must be 'separate' or 'shared'; got '{tau}'{suggest(tau, SHARING)}")
+    if not is_one_of(tau, SHARING):
+        raise AnalysisError(f"tau must be 'separate' or 'shared'; got {told(tau)}{suggest(tau, SHARING)}")
+    if not isinstance(levels, list | tuple) or not all(isinstance(one, str) for one in levels):
+        raise AnalysisError(f"levels must be a list of names, such as ['a', 'b']; got {told(levels)}")
     base = Model() if model is None else model
     check_posable(studies, base)
     if base.mods.strip() != "1":

@@ -5,11 +5,12 @@ from __future__ import annotations
 import operator
 import re
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bayesmeta.errors import AnalysisError, printable, suggest
+from bayesmeta.errors import AnalysisError, printable, suggest, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,7 +105,10 @@ def parse_statement(text: str, known: tuple[str, ...]) -> Statement:
     'and'
     """
     if not isinstance(text, str) or len(text) > LONGEST:
-        raise AnalysisError(f"a statement must be a text of at most {LONGEST} characters, such as 'mu > 0'")
+        got = f"{len(text)} characters" if isinstance(text, str) else told(text)
+        raise AnalysisError(
+            f"a statement must be a text of at most {LONGEST} characters, such as 'mu > 0'; got {got}"
+        )
     parser = _Parser(_tokens(text), text, known)
     statement = parser.either(0)
     parser.finish()
@@ -187,6 +191,8 @@ class _Parser:
         kind, word = self.peek()
         self.place += 1
         if kind == "number":
+            if not isfinite(float(word)):
+                raise _refusal(self.text, f"a number must be finite, which '{printable(word)}' is not")
             return Term("", float(word))
         if kind not in {"word", "quoted"} or word in {"and", "or", "not"}:
             raise _refusal(self.text, f"a name or a number must stand {self._where(word)}")

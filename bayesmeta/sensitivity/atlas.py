@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from bayesmeta.errors import AnalysisError
+from bayesmeta.arrays import is_whole
+from bayesmeta.errors import AnalysisError, is_one_of, suggest, told
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.sensitivity.answers import Answers
 
@@ -164,8 +165,8 @@ class PriorAtlas(Sequence[PriorChoice]):
         ImproperPosteriorError, NumericalError
             As `bayesmeta.fit`.
         """
-        if index not in range(len(self)):
-            raise AnalysisError(f"index must be a row from 0 to {len(self) - 1}; got {index}")
+        if not is_whole(index, 0, len(self) - 1):
+            raise AnalysisError(f"index must be a row from 0 to {len(self) - 1}; got {told(index)}")
         return self.choices[index].fit
 
     @cached_property
@@ -202,11 +203,9 @@ class PriorAtlas(Sequence[PriorChoice]):
         AnalysisError
             If there is no such column.
         """
-        if quantity not in QUANTITIES:
-            from bayesmeta.errors import suggest
-
+        if not is_one_of(quantity, QUANTITIES):
             hint = suggest(quantity, QUANTITIES) or f"; the quantities are {', '.join(QUANTITIES)}"
-            raise AnalysisError(f"the atlas has no quantity '{quantity}'{hint}")
+            raise AnalysisError(f"the atlas has no quantity {told(quantity)}{hint}")
         return self._values[quantity]
 
     def table(self) -> pd.DataFrame:

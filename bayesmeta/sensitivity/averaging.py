@@ -20,7 +20,7 @@ import numpy as np
 
 from bayesmeta.arrays import strictly_between
 from bayesmeta.engines.exact import integrate, why_not
-from bayesmeta.errors import AnalysisError, ModelError
+from bayesmeta.errors import AnalysisError, ModelError, told
 from bayesmeta.model import Model
 from bayesmeta.problem import pose
 from bayesmeta.results.blend import blend, posterior_weights
@@ -167,7 +167,7 @@ def model_average(
     """
     for name, value in (("effect", effect), ("heterogeneity", heterogeneity)):
         if not strictly_between(value, 0, 1):
-            raise AnalysisError(f"{name} must be a probability between 0 and 1; got {value}")
+            raise AnalysisError(f"{name} must be a probability between 0 and 1; got {told(value)}")
     problem = pose(studies, Model() if model is None else model)
     if not problem.is_pooled or problem.model.is_common:
         raise ModelError("model_average needs a model without moderators whose tau has a prior")

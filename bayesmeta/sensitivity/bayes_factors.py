@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bayesmeta.arrays import strictly_between
 from bayesmeta.conditional import given_tau, prepare
 from bayesmeta.engines.components import exact_posterior, why_not
-from bayesmeta.errors import AnalysisError, ImproperPosteriorError, ModelError, printable, suggest
+from bayesmeta.errors import AnalysisError, ImproperPosteriorError, ModelError, printable, suggest, told
 from bayesmeta.results.exact import ExactPosterior
 from bayesmeta.results.expression import parse_statement
 from bayesmeta.results.fit import require_fit
@@ -84,8 +85,8 @@ class BayesFactor(NamedTuple):
         AnalysisError
             If the prior probability is not between 0 and 1.
         """
-        if not 0 < prior < 1:
-            raise AnalysisError(f"a prior probability must be between 0 and 1; got {prior}")
+        if not strictly_between(prior, 0, 1):
+            raise AnalysisError(f"a prior probability must be between 0 and 1; got {told(prior)}")
         log_odds = self.log_bf01 + log(prior) - log(1 - prior)
         return 1 / (1 + _exp(-log_odds))
 

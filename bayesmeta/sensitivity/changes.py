@@ -37,6 +37,8 @@ OCTAVES = 10
 """Powers of 2 by which the scale of a prior is multiplied and divided at most."""
 NEAREST, FARTHEST = 0.01, 100.0
 """Typical distances by which an effect is changed at least and at most."""
+FARTHEST_LIMIT = 1e6
+"""Ranges of the effects, and their largest standard error, within which the limit of a statement must be."""
 POINTS = 80
 """Points of a curve to each side."""
 LARGEST_NULL, SMALLEST_NULL = 300.0, 0.01
@@ -81,6 +83,13 @@ class Question:
         if any(isinstance(part, Fixed) for _, part in self.tau.parts):
             raise AnalysisError(
                 f"tipping points need a prior of tau with a density; got {problem.priors.tau}"
+            )
+
+        reach = FARTHEST_LIMIT * (float(np.ptp(self.y)) + float(np.sqrt(self.v.max())))
+        if not abs(self.limit - self.centre) <= reach:
+            raise AnalysisError(
+                f"the limit of the statement must be within {reach:.3g} of the effects, whose median is "
+                f"{self.centre:.3g}; got {self.limit:g}; is it in their units?"
             )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ import numpy as np
 
 from bayesmeta.arrays import strictly_between
 from bayesmeta.engines.surface import scale_of, why_not
-from bayesmeta.errors import ModelError, PriorError
+from bayesmeta.errors import ModelError, PriorError, is_one_of, told
+from bayesmeta.fitting import check_options
 from bayesmeta.model import Model
 from bayesmeta.priors import Normal, Prior, as_prior
 from bayesmeta.problem import check_posable, pose
@@ -21,8 +23,6 @@ from bayesmeta.sensitivity.family import PriorFamily, default_family
 from bayesmeta.sensitivity.kept import with_priors_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from bayesmeta.problem import Problem
     from bayesmeta.results.fit import Fit
     from bayesmeta.studies import Studies
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["PriorAtlas", "PriorChoice", "prior_path", "prior_sensitivity"]
 
 PATH_REACH = 16.0
+MOST_REACH = 1e100
+"""Bound of the reach, above which scales would be no numbers."""
 PATH_STEPS = 65
 
 
@@ -94,9 +96,10 @@ def prior_sensitivity(
     """
     base = Model() if model is None else model
     check_posable(studies, base)
+    check_options(engine, options)
     check_interval(prob, "eti")
     if mid is not None and not strictly_between(mid, 0, inf):
-        raise PriorError(f"mid must be a positive number, the minimal important difference; got {mid}")
+        raise PriorError(f"mid must be a positive number, the minimal important difference; got {told(mid)}")
     default = tau is None and mu is None
     family = default_family(studies, base) if default else PriorFamily(_read("tau", tau), _read("mu", mu))
     shared = {"engine": engine, "seed": seed, **options}
@@ -115,11 +118,11 @@ def prior_sensitivity(
 def _read(name: str, given: Iterable[Prior | str] | None) -> tuple[Prior, ...]:
     if isinstance(given, str | Prior):
         raise PriorError(f"{name} must be a list of priors; got '{given}'; write ['{given}']")
-    if given is not None and not hasattr(given, "__iter__"):
+    if given is not None and not isinstance(given, Iterable):
         raise PriorError(
-            f"{name} must be a list of priors; got {given!r}; write ['HalfNormal(0.5)'] or the like"
+            f"{name} must be a list of priors; got {told(given)}; write ['HalfNormal(0.5)'] or the like"
         )
-    return tuple(as_prior(prior) for prior in given or ())
+    return () if given is None else tuple(as_prior(prior) for prior in given)
 
 
 def _with_priors_of_tau(model: Model, family: PriorFamily) -> tuple[Model, ...]:
@@ -160,8 +163,8 @@ def prior_path(
         If the prior has no scale, or `reach` is no factor above 1.
     """
     require_fit(fit, "prior_path")
-    if not strictly_between(reach, 1, inf):
-        raise PriorError(f"reach must be a factor above 1, such as 16; got {reach}")
+    if not strictly_between(reach, 1, MOST_REACH):
+        raise PriorError(f"reach must be a factor above 1, such as 16; got {told(reach)}")
     scale = path_scale(fit, which)
     factors = reach ** np.linspace(-1.0, 1.0, PATH_STEPS)
     prior = fit.priors.tau if which == "tau" else fit.priors.mu
@@ -181,8 +184,8 @@ def path_scale(fit: Fit, which: str) -> float:
     PriorError
         If it has none.
     """
-    if which not in {"tau", "mu"}:
-        raise PriorError(f"which must be 'tau' or 'mu'; got '{which}'")
+    if not is_one_of(which, {"tau", "mu"}):
+        raise PriorError(f"which must be 'tau' or 'mu'; got {told(which)}")
     prior = fit.priors.tau if which == "tau" else fit.priors.mu
     if which == "mu" and isinstance(prior, Normal):
         return prior.sigma

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.errors import AnalysisError, printable, suggest
+from bayesmeta.errors import AnalysisError, printable, suggest, told
 from bayesmeta.model import Model
 from bayesmeta.problem import Problem, pose
 from bayesmeta.results.fit import require_fit
@@ -86,7 +86,7 @@ def _problem(given: Fit | Studies, model: Model | None) -> Problem:
 def _order(studies: Studies, by: str | None) -> Ints:
     """Return the places of the studies in order."""
     if by is not None and not isinstance(by, str):
-        raise AnalysisError(f"by must be the name of a column, or 'precision'; got {by}")
+        raise AnalysisError(f"by must be the name of a column, or 'precision'; got {told(by)}")
     if by is None:
         return np.arange(studies.k)
     if by == PRECISION and by not in studies.columns:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from bayesmeta.arrays import is_whole
 from bayesmeta.classical import Classical, classical
 from bayesmeta.design import build_design
-from bayesmeta.errors import AnalysisError, FormulaError, ModelError, printable
+from bayesmeta.errors import AnalysisError, FormulaError, ModelError, printable, told
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.results.fit import require_fit
 from bayesmeta.sensitivity.kept import with_priors_of
@@ -101,8 +102,8 @@ def leave_out(fit: Fit, number: int = 1, *, prob: float = 0.95) -> Subsets:
         If there are not more studies than are left out, or the model has moderators or another likelihood.
     """
     require_fit(fit, "leave_out")
-    if number not in (1, 2):
-        raise AnalysisError(f"number must be 1 or 2 studies to leave out at a time; got {number}")
+    if not is_whole(number, 1, 2):
+        raise AnalysisError(f"number must be 1 or 2 studies to leave out at a time; got {told(number)}")
     k, labels = fit.problem.k, fit.problem.studies.slab
     if k <= number:
         raise ModelError(f"leaving out {number} at a time needs at least {number + 1} studies; got {k}")

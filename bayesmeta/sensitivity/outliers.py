@@ -22,7 +22,7 @@ import numpy as np
 
 from bayesmeta.arrays import readonly, strictly_between
 from bayesmeta.engines.exact import integrand_of, seeds_of
-from bayesmeta.errors import AnalysisError, ModelError, NumericalError
+from bayesmeta.errors import AnalysisError, ModelError, NumericalError, told
 from bayesmeta.kernel import LOG_2PI
 from bayesmeta.model import Model
 from bayesmeta.priors import Flat, Normal
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 EPS = 0.05
 """Probability of being an outlier before the data are seen."""
+WIDEST = 1e100
+"""Bound of an extra standard deviation or a factor, whose square must be a number."""
 TYPICAL = 10.0
 """Standard deviation that outliers have in addition, in medians of the standard errors: anything goes."""
 GOAL = 1e-9
@@ -175,7 +177,7 @@ def outliers(
         If the model has moderators, another likelihood, tau = 0, or another prior of mu.
     ImproperPosteriorError
         If the posterior does not exist.
-    NumericalError
+    NumericalError, told
         If the panels do not come to agree to 1e-7.
 
     Notes
@@ -198,7 +200,9 @@ def outliers(
         raise AnalysisError("outliers takes a model with studies alone; a fit has its own")
     if not isinstance(given, Studies):
         require_fit(given, "outliers")
-    problem = pose(given, model or Model()) if isinstance(given, Studies) else given.problem
+    problem = (
+        pose(given, Model() if model is None else model) if isinstance(given, Studies) else given.problem
+    )
     _check(problem, eps, extra, times)
     check_interval(prob, "eti")
     chosen = TYPICAL * float(np.median(np.sqrt(problem.v))) if extra is None and times is None else extra
@@ -228,13 +232,13 @@ def _check(problem: Problem, eps: float, extra: float | None, times: float | Non
         raise ModelError(f"outliers needs a Normal or Flat prior of mu; got {problem.priors.mu}")
     require_proper(problem)
     if not strictly_between(eps, 0, 1):
-        raise AnalysisError(f"eps must be a probability between 0 and 1, such as 0.05; got {eps}")
+        raise AnalysisError(f"eps must be a probability between 0 and 1, such as 0.05; got {told(eps)}")
     if extra is not None and times is not None:
         raise AnalysisError("outliers takes extra or times, not both; leave one out")
-    if extra is not None and not strictly_between(extra, 0, inf):
-        raise AnalysisError(f"extra must be a positive standard deviation; got {extra}")
-    if times is not None and not strictly_between(times, 1, inf):
-        raise AnalysisError(f"times must be a factor above 1; got {times}")
+    if extra is not None and not strictly_between(extra, 0, WIDEST):
+        raise AnalysisError(f"extra must be a positive standard deviation; got {told(extra)}")
+    if times is not None and not strictly_between(times, 1, WIDEST):
+        raise AnalysisError(f"times must be a factor above 1; got {told(times)}")
 
 
 class _Wider(NamedTuple):

@@ -15,16 +15,16 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from math import nan
+from math import inf, nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bayesmeta.arrays import readonly
+from bayesmeta.arrays import is_whole, readonly
 from bayesmeta.batch_posterior import LIMIT, WIDTH, answered_alone
 from bayesmeta.engines.many import MOST_REVIEWS, Answers, Reviews, integrate_many
 from bayesmeta.engines.many.values import QUANTITIES, STATISTICS
-from bayesmeta.errors import AnalysisError, ModelError, printable, suggest
+from bayesmeta.errors import AnalysisError, ModelError, is_one_of, printable, suggest, told
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.model import Model
 from bayesmeta.priors import AdaptivePrior, Flat, Normal
@@ -104,22 +104,22 @@ class Subsets:
             NaN where it does not exist.
         """
         for value, known in ((quantity, QUANTITIES), (statistic, STATISTICS)):
-            if value not in known:
+            if not is_one_of(value, known):
                 hint = suggest(value, known) or f"; there are {', '.join(known)}"
                 raise AnalysisError(f"subsets have no '{printable(value)}'{hint}")
         return self.answers.of(quantity, statistic)
 
     def containing(self, label: str) -> Bools:
         """Return which subsets contain the study of a label, shape (R,)."""
-        if label not in self.studies.slab:
+        if not is_one_of(label, self.studies.slab):
             hint = suggest(label, self.studies.slab) or f"; the first is '{printable(self.studies.slab[0])}'"
             raise AnalysisError(f"there is no study '{printable(label)}'{hint}")
         return np.asarray(self.included[:, self.studies.slab.index(label)])
 
     def fit(self, row: int) -> Fit:
         """Return the full answer from the subset in a row, counted from 0."""
-        if row not in range(len(self.included)):
-            raise AnalysisError(f"row must be from 0 to {len(self.included) - 1}; got {row}")
+        if not is_whole(row, 0, len(self.included) - 1):
+            raise AnalysisError(f"row must be from 0 to {len(self.included) - 1}; got {told(row)}")
         return make_fit(self.studies.take(self.included[row]), self.model)
 
     def table(self) -> pd.DataFrame:
@@ -200,10 +200,12 @@ def gosh(
     """
     problem = pose(studies, Model() if model is None else model)
     k = problem.k
-    if isinstance(least, bool) or least not in range(1, k + 1):
-        raise AnalysisError(f"least must be a number of studies from 1 to {k}; got {least}")
-    if not isinstance(most, int | np.integer) or isinstance(most, bool) or most < 1:
-        raise AnalysisError(f"most must be a number of subsets above 0; got {most}")
+    if not is_whole(least, 1, k):
+        raise AnalysisError(f"least must be a number of studies from 1 to {k}; got {told(least)}")
+    if not is_whole(most, 1, inf):
+        raise AnalysisError(f"most must be a number of subsets above 0; got {told(most)}")
+    if seed is not None and not is_whole(seed, 0, inf):
+        raise AnalysisError(f"seed must be a whole number from 0; got {told(seed)}")
     number = _number_of_subsets(k, least)
     if number <= most:
         return subsets(problem, _every(k, least), prob=prob)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bayesmeta.arrays import readonly, strictly_between
-from bayesmeta.errors import AnalysisError
+from bayesmeta.errors import AnalysisError, told
 from bayesmeta.results.expression import Comparison, parse_statement
 from bayesmeta.results.fit import require_fit
 from bayesmeta.sensitivity.changes import (
@@ -196,7 +196,7 @@ def tipping_points(
     """
     require_fit(fit, "tipping_points")
     if not strictly_between(decision, 0, 1):
-        raise AnalysisError(f"decision must be a probability between 0 and 1; got {decision}")
+        raise AnalysisError(f"decision must be a probability between 0 and 1; got {told(decision)}")
     text = _statement(fit, mid, statement)
     question = Question(fit, *_parsed(text))
     found = _Finder(question, decision)
@@ -217,7 +217,9 @@ def _statement(fit: Fit, mid: float | None, statement: str | None) -> str:
     if statement is not None and mid is not None:
         raise AnalysisError("give mid or a statement, not both")
     if mid is not None and not strictly_between(mid, 0, inf):
-        raise AnalysisError(f"mid must be a positive number, the minimal important difference; got {mid}")
+        raise AnalysisError(
+            f"mid must be a positive number, the minimal important difference; got {told(mid)}"
+        )
     if statement is not None:
         return statement
     limit = 0.0 if mid is None else mid

@@ -269,7 +269,7 @@ def test_studies_that_hide_what_is_not_significant_are_found_out():
 def test_impossible_options_are_refused(four, bmd):
     messages = {
         "alpha must be 2 positive numbers, one for each interval; got (1.0,)": {"alpha": (1,)},
-        "weights must be 1 positive numbers (0.025 < p <= 1); got [0.0]": {"weights": (0,)},
+        "weights must be 1 numbers from 1e-10 (0.025 < p <= 1); got [0.0]": {"weights": (0,)},
         "steps must be increasing cut points between 0 and 1, such as (0.025, 0.5); got (0.5, 0.025)": {
             "steps": (0.5, 0.025)
         },

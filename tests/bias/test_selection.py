@@ -197,7 +197,7 @@ def test_impossible_requests_are_refused(bmd, four):
         ),
         (
             AnalysisError,
-            "parameters must be 1 numbers > 0 (0.025 < p <= 1); got [-1.0]",
+            "parameters must be 1 numbers from 1e-10 (0.025 < p <= 1); got [-1.0]",
             lambda: bias.selection_model(bmd, parameters=(-1,)),
         ),
         (
