@@ -16,6 +16,7 @@ from bayesmeta.classical.counts import ChiSquared, cochran_mantel_haenszel, mant
 from bayesmeta.classical.permutation import PermutationTest, permutation_test
 from bayesmeta.classical.pooling import METHODS, TESTS, Prediction, predict
 from bayesmeta.classical.result import Classical
+from bayesmeta.classical.spread import Spread
 from bayesmeta.classical.subgroups import SubgroupDifference, split_studies, subgroup_difference
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "LeftOut",
     "PermutationTest",
     "Prediction",
+    "Spread",
     "SubgroupDifference",
     "VarianceInflation",
     "classical",

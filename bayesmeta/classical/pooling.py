@@ -131,10 +131,10 @@ def pool(known: Heterogeneity, *, method: str = "REML", test: str = "z") -> Clas
         scale=scale,
         k=data.k,
         p=data.p,
-        weights=_weights(data, at.weights[0]),
+        weights=study_weights(data, at.weights[0]),
         **inference._asdict(),
         **_heterogeneity_fields(known, tau2, method),
-        **_moderator_fields(data, beta, root, df),
+        **moderator_fields(data, beta, root, df),
         R2=_explained(known, method, tau2.value),
         **_prediction_fields(data, beta, inference.se, tau2.value, method, level),
     )
@@ -201,7 +201,7 @@ def q_inconsistency(Q: float, df: float) -> tuple[float, float]:
     return max(0.0, 100 * (Q - df) / Q) if Q > 0 else 0.0, Q / df
 
 
-def _moderator_fields(data: Problem, beta: Floats, root: Floats, df: float) -> dict[str, Any]:
+def moderator_fields(data: Problem, beta: Floats, root: Floats, df: float) -> dict[str, Any]:
     """Return the Wald test that the moderators (without any: the intercept) have no effect.
 
     With ``cov = root root'`` the statistic is the squared length of the shortest z with ``root z = beta``,
@@ -251,7 +251,7 @@ def _prediction_fields(
     }
 
 
-def _weights(data: Problem, weights: Floats) -> Floats:
+def study_weights(data: Problem, weights: Floats) -> Floats:
     """Return weights in percent; for correlated effects the row sums of the inverse covariance."""
     if data.rotation is not None:
         weights = data.rotation @ (weights * data.rotation.sum(axis=0))
@@ -267,11 +267,15 @@ def predict(result: Classical, X: Floats) -> Prediction:
         From `pool` or `bayesmeta.classical.classical`.
     X : (n, p) array
         Design rows in the order of ``result.names``.
+
+    Notes
+    -----
+    Without one tau for all studies (a location-scale model), there are no limits for a new study.
     """
     se = np.sqrt(dot(X @ result.cov, X))
     at = infer(X @ result.beta, se, df=result.df, level=result.level)
     estimate = X @ result.beta
-    random = result.method not in {"FE", "MH", "Peto"}
+    random = result.method not in {"FE", "MH", "Peto"} and result.spread is None
     sd = np.sqrt(result.tau2 + se**2) if random else np.full_like(se, nan)
     half = quantile((1 + result.level) / 2, result.k - result.p) * sd
     return Prediction(estimate, se, at.lower, at.upper, estimate - half, estimate + half)

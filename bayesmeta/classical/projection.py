@@ -90,15 +90,15 @@ def project(data: GaussianData, tau2: Floats) -> Projection:
     ----------
     data : GaussianData
         From `bayesmeta.kernel.gaussian_data`.
-    tau2 : (m,) array
-        Between-study variances, each >= 0.
+    tau2 : (m,) or (m, k) array
+        Between-study variances, each >= 0: one for all studies, or one for each.
 
     Notes
     -----
     The residual is projected twice: the second pass removes what rounding left of the first, which matters
     when one study weighs 10^12 times as much as another.
     """
-    weights = 1 / (tau2[:, None] + data.v)
+    weights = 1 / ((tau2 if tau2.ndim == 2 else tau2[:, None]) + data.v)
     precision = np.sqrt(weights)
     basis, root = _orthonormal(precision[:, :, None] * data.basis)
     scaled = precision * data.residual

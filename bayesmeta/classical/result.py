@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayesmeta.arrays import Floats
+    from bayesmeta.classical.spread import Spread
 
 
 POOLED_NUMBERS = (
@@ -78,6 +79,9 @@ class Classical:
         Numbers of studies and of coefficients.
     weights : (k,) array
         Weights in percent.
+    spread : Spread or None
+        Taus and their log ratios, where tau differs between studies; `tau2` is then that at the means of the
+        scale columns, with a Wald interval, and I2, R2 and prediction intervals are NaN.
 
     References
     ----------
@@ -122,6 +126,7 @@ class Classical:
     k: int
     p: int
     weights: Floats
+    spread: Spread | None = None
 
     def __post_init__(self) -> None:
         for name in ("beta", "cov", "se", "lower", "upper", "statistic", "p_value", "weights"):
@@ -152,7 +157,8 @@ class Classical:
         ratio : bool
             The measure is analysed on the log scale: add the pooled effect and its interval exponentiated.
         """
-        return _pooled_block(self, ratio=ratio) if self.is_pooled else _regression_block(self)
+        block = _pooled_block(self, ratio=ratio) if self.is_pooled else _regression_block(self)
+        return block if self.spread is None else block | {"spread": self.spread.to_dict()}
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table with a row for each coefficient.
@@ -175,6 +181,8 @@ def _same(one: object, other: object) -> bool:
 def _notes(result: Classical) -> list[tuple[str, str]]:
     """Return what a reader of the estimate of tau2 should know."""
     notes: list[tuple[str, str]] = []
+    if result.spread is not None:
+        return list(result.spread.notes)
     if result.method in {"MH", "Peto", "FE"}:
         return notes
     if result.tau2 == 0:

@@ -111,7 +111,8 @@ class Fit(Moderated):
             return {}
         from bayesmeta.classical import classical_suite
 
-        return classical_suite(self.studies, self.model.mods)
+        model = self.model
+        return classical_suite(self.studies, model.mods, scale=model.scale, center=model.center)
 
     @cached_property
     def warnings(self) -> tuple[tuple[str, str], ...]:

@@ -168,7 +168,8 @@ def classical_at(fit: Fit, level: float) -> Mapping[str, Classical]:
     """Return the classical answers beside a fit, with intervals of the given level."""
     if level == SAME_LEVEL or not fit.classical:
         return fit.classical
-    return classical_suite(fit.studies, fit.model.mods, level=level)
+    model = fit.model
+    return classical_suite(fit.studies, model.mods, scale=model.scale, center=model.center, level=level)
 
 
 class _Writer:
