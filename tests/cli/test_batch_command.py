@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -70,6 +71,30 @@ def interrupted(sent=signal.SIGINT):
     process.send_signal(sent)
     _, said = process.communicate(timeout=60)
     return process.returncode, said
+
+
+class Half(NamedTuple):
+    """A command that was interrupted: its exit code, what it said, and the files that it left."""
+
+    code: int
+    said: str
+    files: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory):
+    """Interrupt a command on forty reviews, once for all tests that go on from there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("half"))
+        write_table("t.csv", 40)
+        code, said = interrupted()
+        return Half(code, said, {path.name: path.read_bytes() for path in Path().iterdir()})
+
+
+def lay_out(half):
+    """Put the files of an interrupted command into the current folder."""
+    for name, content in half.files.items():
+        Path(name).write_bytes(content)
 
 
 def test_the_rows_are_those_of_fit_many_to_the_last_digit(call):
@@ -205,17 +230,15 @@ def test_a_link_is_not_followed(call):
 # Interrupted, and continued
 
 
-def test_an_interrupted_batch_continues_where_it_was(call):
-    write_table("t.csv", 40)
+def test_an_interrupted_batch_continues_where_it_was(call, half):
+    lay_out(half)
     whole = batch(call).out
-    code, said = interrupted()
-    assert code == 130
-    assert not Path("r.csv").exists()
-    assert not list(Path().glob(".r.csv*"))
+    assert half.code == 130
+    assert set(half.files) == {"t.csv", "r.csv.part"}
     left = len(rows_of(Path("r.csv.part").read_text().partition("\n")[2]))
     assert left in range(5, 40, 5)
     where = f"{left} reviews are in r.csv.part, and the same command continues there"
-    assert said == f"bayesmeta: interrupted; {where}\n"
+    assert half.said == f"bayesmeta: interrupted; {where}\n"
     result = batch(call, "--out", "r.csv")
     assert result.code == 0
     assert f"continues after {left} reviews in r.csv.part" in result.err
@@ -237,10 +260,9 @@ def test_a_termination_leaves_the_same(call):
 
 
 @pytest.mark.parametrize("cut", [1, 30, 400])
-def test_a_row_that_was_cut_off_is_made_again(call, cut):
-    write_table("t.csv", 40)
+def test_a_row_that_was_cut_off_is_made_again(call, half, cut):
+    lay_out(half)
     whole = batch(call).out
-    interrupted()
     part = Path("r.csv.part").read_bytes()
     Path("r.csv.part").write_bytes(part[:-cut])
     assert batch(call, "--out", "r.csv").code == 0
@@ -248,9 +270,8 @@ def test_a_row_that_was_cut_off_is_made_again(call, cut):
 
 
 @pytest.mark.parametrize("change", ["table", "option"])
-def test_another_table_or_another_option_starts_afresh(call, change):
-    write_table("t.csv", 40)
-    interrupted()
+def test_another_table_or_another_option_starts_afresh(call, half, change):
+    lay_out(half)
     if change == "table":
         write_table("t.csv", 40, seed=2)
     more = ("--prob", "0.9") if change == "option" else ()
