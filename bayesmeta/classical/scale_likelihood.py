@@ -39,6 +39,8 @@ SCATTERED = 3000
 """Points of the scan where there are more."""
 STARTS = 8
 """Highest points of the scan from which the climb begins."""
+STEPS = 9
+"""Values of tau that are tried at each end of a column."""
 BELOW, ABOVE = 3.0, 1.0
 """Logarithms by which the scan goes below the smallest standard error and above the spread of the effects."""
 LONGEST = 1.5
@@ -178,7 +180,7 @@ def highest(likelihood: ScaleLikelihood, starts: Floats) -> Peak:
     Newton's method climbs from the highest local maxima of a scan, with the curvatures made negative and
     steps that are halved until the likelihood rises.
     """
-    seeds = np.concatenate([starts, _scanned(likelihood)])
+    seeds = np.concatenate([starts, _scanned(likelihood), _steep(likelihood)])
     peaks = [_climbed(likelihood, eta) for eta in seeds]
     return max(peaks, key=lambda peak: (np.round(peak.slope.value, 9), int(peak.face.vanished.sum())))
 
@@ -197,6 +199,22 @@ def _scanned(likelihood: ScaleLikelihood) -> Floats:
     values = likelihood.values(points)
     tops = np.flatnonzero(_is_top(values.reshape([side] * m)).ravel())
     return points[tops[np.argsort(-values[tops])][:STARTS]]
+
+
+def _steep(likelihood: ScaleLikelihood) -> Floats:
+    """Return points where only the studies at one end of a column have a tau to speak of.
+
+    For each end, the best of some values of their tau; the next studies have the smallest tau of the scan.
+    """
+    weights, (low, high) = likelihood.weights, _ends(likelihood)
+    same = np.linalg.lstsq(weights, np.ones(len(weights)), rcond=None)[0]
+    found, logs = [], np.linspace(low, high, STEPS)[:, None]
+    for axis, column in zip(np.eye(len(same)), weights.T, strict=True):
+        values = np.unique(column)
+        for last, next_one in ((values[-1], values[-2]), (values[0], values[1])) if values.size > 1 else ():
+            points = logs * same + (logs - low) / (last - next_one) * (axis - last * same)
+            found.append(points[likelihood.values(points).argmax()])
+    return np.array(found).reshape(-1, len(same))
 
 
 def _corners(weights: Floats) -> list[int]:

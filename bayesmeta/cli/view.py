@@ -37,6 +37,8 @@ METHODS = {
     "PM": "Paule-Mandel",
     "REML": "REML",
     "REML_HK": "REML + HK",
+    "ML_LS": "ML, tau by scale",
+    "REML_LS": "REML, tau by scale",
     "MH": "Mantel-Haenszel",
     "Peto": "Peto",
 }
@@ -236,14 +238,46 @@ def _method_row(name: str, one: Block, places: int) -> tuple[str, ...]:
 
 
 def regressions(content: Block) -> Iterator[RenderableType]:
-    """Yield the coefficients of every regression, with those of the fixed effect beside them."""
+    """Yield the coefficients of every regression, with those of the fixed effect or REML beside them."""
     for name, one in content["regressions"].items():
         yield heading(f"Regression {name}: {one['mods']}")
-        classical = one["classical"].get("fixed", {}).get("coefficients", {})
+        method, classical = _beside(one["classical"])
         quantities = {**one["coefficients"], "tau": one["tau"], **(one.get("spread") or {})}
         rows = [_coefficient_row(label, block, classical.get(label)) for label, block in quantities.items()]
-        yield table(["", "median", "sd", level(content), "fixed", "p"], rows)
+        yield table(["", "median", "sd", level(content), method, "p"], rows)
         yield line(_regression_line(one))
+        yield from spread_tests(one["classical"])
+
+
+def _beside(classical: Block) -> tuple[str, Block]:
+    """Return which classical answer stands beside a regression, and its estimates by name.
+
+    That is the fixed effect; where tau differs between studies, REML of the same model.
+    """
+    method = "REML_LS" if "REML_LS" in classical else "fixed"
+    found = classical.get(method, {})
+    own = found.get("coefficients") or ({"mu": found} if found else {})
+    spread = found.get("spread", {}).get("quantities", {})
+    return "REML" if spread else "fixed", {**own, **spread}
+
+
+def spread_tests(classical: Block) -> Iterator[RenderableType]:
+    """Yield the classical tests that all studies have one tau, and what to doubt about its estimates."""
+    spread = classical.get("REML_LS", {}).get("spread")
+    if not spread:
+        return
+    if spread["LR"] is not None and isfinite(spread["LR"]):
+        wald = "does not exist" if _is_absent(spread["QS_p"]) else f"p = {p_value(spread['QS_p'])}"
+        yield line(
+            f"One tau for all studies, REML: likelihood ratio {number(spread['LR'], 2)} on "
+            f"{spread['LR_df']:.0f} df, p = {p_value(spread['LR_p'])}; Wald test {wald}"
+        )
+    for note in spread["notes"]:
+        yield line(f"Note: {note['message']}")
+
+
+def _is_absent(value: float | None) -> bool:
+    return value is None or not isfinite(value)
 
 
 def _regression_line(one: Block) -> str:
@@ -262,8 +296,8 @@ def _coefficient_row(label: str, block: Block, fixed: Block | None) -> tuple[str
     name, median, _, sd, limits = effect_row(label, block)
     if fixed is None:
         return (name, median, sd, limits, "", "")
-    places = places_of(block)
-    return (name, median, sd, limits, number(fixed["estimate"], places), p_value(fixed["p"]))
+    estimate = "0" if fixed["estimate"] == 0 else number(fixed["estimate"], places_of(block))
+    return (name, median, sd, limits, estimate, "" if _is_absent(fixed["p"]) else p_value(fixed["p"]))
 
 
 def subgroups(content: Block) -> Iterator[RenderableType]:

@@ -30,6 +30,8 @@ METHODS = {
     "ML": "Random effects, ML",
     "REML": "Random effects, REML",
     "REML_HK": "REML with Knapp–Hartung",
+    "ML_LS": "Location-scale model, ML",
+    "REML_LS": "Location-scale model, REML",
     "MH": "Fixed effect, Mantel–Haenszel",
     "Peto": "Fixed effect, Peto",
 }

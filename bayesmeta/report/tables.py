@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import exp, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bayesmeta.report.facts import ENGINES, METHODS
+from bayesmeta.report.facts import ENGINES, METHODS, sentence_case
 from bayesmeta.report.numbers import (
     NOTHING,
     SPACE,
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 type Block = Mapping[str, Any]
 
 
+WIDEST = 118
+"""Signs beside one another, in the longest cells of all columns, for which the page has room."""
+
+
 class Row(NamedTuple):
     """A row of a table."""
 
@@ -51,6 +55,13 @@ class Table(NamedTuple):
     """Rows."""
     words: frozenset[int] = frozenset()
     """Columns of words besides the first; the others are numbers."""
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether intervals need a line of their own for the columns to fit on the page."""
+        columns = zip(*(row.cells for row in self.rows), strict=True)
+        longest = (max(len(line) for cell in column for line in cell.split("\n")) for column in columns)
+        return sum(longest) > WIDEST
 
 
 def table(
@@ -266,35 +277,64 @@ def coefficient_table(facts: Facts, regression: Block, title: str) -> Table:
     twins = {name: METHODS[name] for name in TWINS if name in regression["classical"]}
     columns = ["Coefficient", f"Posterior [{level(facts.prob)}{SPACE}CrI]", f"P(>{SPACE}0)"]
     columns += [f"{SHORT[name]} [{level(facts.classical_level)}{SPACE}CI]" for name in twins]
+    spread = regression.get("spread") or {}
+    scale = {"tau": regression["tau"], **spread} if spread else {}
     rows = [
         _coefficient_row(name, block, regression, list(twins))
-        for name, block in {**regression["coefficients"], **(regression.get("spread") or {})}.items()
+        for name, block in {**regression["coefficients"], **scale}.items()
     ]
     caption = (
         f"{title}: change of the effect ({facts.analysis_scale}) for a change of 1 in a coefficient. "
         "Posterior "
         f"median with {facts.credible}; classical estimate with {facts.confidence} and p."
     )
-    return table(caption, columns, rows)
+    return table(f"{caption}{spread_text(regression['classical'])}", columns, rows)
 
 
-TWINS = ("fixed", "REML", "REML_HK")
+TWINS = ("fixed", "REML", "REML_HK", "REML_LS")
 """Classical regressions that are shown."""
-SHORT = {"fixed": "Fixed effect", "REML": "REML", "REML_HK": "REML + Knapp–Hartung"}
+SHORT = {
+    "fixed": "Fixed effect",
+    "REML": "REML",
+    "REML_HK": "REML + Knapp–Hartung",
+    "REML_LS": "REML, τ by scale",
+}
+
+
+def spread_text(classical: Block) -> str:
+    """Return the classical tests that all studies have one tau, and what to doubt; empty where it is one."""
+    spread = classical.get("REML_LS", {}).get("spread")
+    if not spread:
+        return ""
+    text = f" {SHORT['REML_LS']}, is the same location-scale model; the other classical columns have one τ."
+    if known(spread["LR"]):
+        wald = "does not exist" if not known(spread["QS_p"]) else f"p {_p(spread['QS_p'])}"
+        text += (
+            f" One τ for all studies: likelihood ratio {number(spread['LR'], 2)} on {spread['LR_df']:.0f} "
+            f"degrees of freedom, p {_p(spread['LR_p'])}; Wald test {wald}."
+        )
+    return text + "".join(f" {sentence_case(note['message'])}." for note in spread["notes"])
 
 
 def _coefficient_row(name: str, block: Block, regression: Block, twins: Sequence[str]) -> Row:
     places = decimals_for(spread_of(block))
     cells = [quantity(block).text, _positive(name, block, regression)]
     for method in twins:
-        one = regression["classical"][method].get("coefficients", {}).get(name)
-        cells.append(NOTHING if one is None else _twin(one, places))
+        one = _estimates(regression["classical"][method]).get(name)
+        cells.append(NOTHING if one is None or not known(one.get("estimate")) else _twin(one, places))
     return Row((name, *cells))
+
+
+def _estimates(classical: Block) -> Block:
+    """Return the estimates of a classical analysis by name: coefficients, taus and their log ratios."""
+    own = classical.get("coefficients") or {"mu": classical}
+    return {**own, **classical.get("spread", {}).get("quantities", {})}
 
 
 def _twin(one: Block, places: int) -> str:
     estimate, lower, upper = (number(one.get(part), places) for part in ("estimate", "lower", "upper"))
-    return f"{estimate} {bracketed(lower, upper)}\np {_p(one.get('p'))}"
+    text = f"{estimate} {bracketed(lower, upper)}" if known(one.get("lower")) else estimate
+    return f"{text}\np {_p(one['p'])}" if known(one.get("p")) else text
 
 
 def _positive(name: str, block: Block, regression: Block) -> str:
