@@ -11,6 +11,7 @@ import numpy as np
 
 from bayesmeta.errors import AnalysisError
 from bayesmeta.results import tables
+from bayesmeta.results.location_scale import spread_columns
 from bayesmeta.results.moderated import Moderated
 from bayesmeta.results.posterior import distribution_of, marginal_of, probability_of, quantity_names
 from bayesmeta.results.text import fit_text
@@ -106,7 +107,7 @@ class Fit(Moderated):
 
     @cached_property
     def classical(self) -> Mapping[str, Classical]:
-        """Classical analyses of the same studies and design; empty if no study has an estimate."""
+        """Classical analyses of the same studies and designs; empty if no study has an estimate."""
         if not self.studies.estimable.any():
             return {}
         from bayesmeta.classical import classical_suite
@@ -160,12 +161,15 @@ class Fit(Moderated):
 
         The columns ``classical``, ``classical_lower`` and ``classical_upper`` hold the REML estimate with
         the Q-profile interval and, for theta_new, the Knapp-Hartung prediction interval. I2 and H2 are not
-        defined for count likelihoods, nor where k = p.
+        defined for count likelihoods, nor where k = p. Where tau differs between studies, they hold the REML
+        estimates of the taus and their log ratios, with Wald intervals of the logarithms.
 
         A mode depends on the scale: where the density of tau is above 0 at tau = 0, those of tau2, I2 and H2
         are unbounded there, and their mode is 0 (1 for H2) although that of tau may lie elsewhere.
         """
-        return _frame(tables.heterogeneity_rows(self.posterior, self.classical, prob=prob, kind=kind))
+        rows = tables.heterogeneity_rows(self.posterior, self.classical, prob=prob, kind=kind)
+        twins = spread_columns(self.classical)
+        return _frame({name: row | twins.get(name, {}) for name, row in rows.items()})
 
     def effects(self, *, prob: float = 0.95, kind: str = "eti") -> pd.DataFrame:
         """Return a row for each study: observed and shrunken effect, weights in percent, pooling.
@@ -286,6 +290,9 @@ class Fit(Moderated):
 
     def compare(self, *, prob: float = 0.95, kind: str = "eti") -> pd.DataFrame:
         """Return fixed effect, DL, PM, REML, REML with Knapp-Hartung and the posterior side by side.
+
+        Where tau differs between studies, also ML and REML of the same location-scale model, ``ML_LS`` and
+        ``REML_LS``; the others have one tau.
 
         Columns ``estimate se lower upper p tau tau_lower tau_upper I2 pi_lower pi_upper``; for the
         posterior, `estimate` is the median and `se` the standard deviation.

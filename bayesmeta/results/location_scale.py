@@ -18,9 +18,10 @@ from bayesmeta.results.rows import Link, RowDensity, graded, power_weights
 from bayesmeta.results.scale_draws import draw_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bayesmeta.arrays import Floats, Ints
+    from bayesmeta.classical import Classical
     from bayesmeta.location_scale import Quantity, ScaleStructure
     from bayesmeta.problem import Problem
     from bayesmeta.results.expression import Comparison, Statement
@@ -294,6 +295,23 @@ class LocationScalePosterior:
             theta_new=None if new is None else new.reshape(chains, -1),
             scale=parameters.reshape(chains, -1, self.scale.size),
         )
+
+
+def spread_columns(classical: Mapping[str, Classical]) -> dict[str, dict[str, float]]:
+    """Return the REML estimates and limits of the taus and their log ratios, by name, also squared."""
+    spread = classical["REML_LS"].spread if "REML_LS" in classical else None
+    if spread is None:
+        return {}
+    columns = ("classical", "classical_lower", "classical_upper")
+    found = {}
+    for name, ratio, *values in zip(
+        spread.names, spread.is_ratio, spread.estimate, spread.lower, spread.upper, strict=True
+    ):
+        found[name] = dict(zip(columns, map(float, values), strict=True))
+        if not ratio:
+            squares = (float(value) ** 2 for value in values)
+            found[name.replace("tau", "tau2", 1)] = dict(zip(columns, squares, strict=True))
+    return found
 
 
 def _used(nodes: ScaleNodes) -> Ints:

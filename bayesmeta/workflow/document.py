@@ -38,7 +38,7 @@ type Block = dict[str, Any]
 SCHEMA_VERSION = 1
 PACKAGES = ("bayesmeta", "numpy", "scipy", "pymc", "nutpie", "arviz")
 MEAN_AND_NEW = ("mu", "theta_new")
-REGRESSION_SUITE = ("fixed", "REML", "REML_HK")
+REGRESSION_SUITE = ("fixed", "REML", "REML_HK", "ML_LS", "REML_LS")
 SAME_LEVEL = 0.95
 """Level of the classical answers that a fit carries."""
 
@@ -234,11 +234,7 @@ class _Writer:
 
     def regression(self, checked: Checked) -> Block:
         fit = checked.fit
-        suite = {
-            name: one
-            for name, one in classical_at(fit, self.prob).items()
-            if name in {"fixed", "REML", "REML_HK"}
-        }
+        suite = {name: one for name, one in classical_at(fit, self.prob).items() if name in REGRESSION_SUITE}
         names = fit.problem.coefficients
         return {
             "mods": fit.model.mods,
