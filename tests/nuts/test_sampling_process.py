@@ -35,39 +35,6 @@ def kill(number):
     time.sleep(0.2)
 
 
-def test_a_killed_sampler_is_an_error_with_exit_code_6(bmd):
-    report = at_first_draw(lambda: kill(signal.SIGKILL))
-    with pytest.raises(SamplingError) as caught:
-        bm.fit(bmd, MODEL, engine="nuts", seed=1, report=report, **LONG)
-    ended = f"the sampling process ended by signal {int(signal.SIGKILL)}"
-    assert str(caught.value) == f"{ended}; is there enough memory? Run it again"
-    assert caught.value.exit_code == 6
-    assert process._process is None
-
-
-@pytest.mark.slow
-def test_a_process_that_died_while_idle_is_replaced(bmd):
-    first = bm.fit(bmd, MODEL, engine="nuts", seed=1, chains=1, draws=50)
-    process._process.kill()
-    process._process.wait()
-    second = bm.fit(bmd, MODEL, engine="nuts", seed=1, chains=1, draws=50)
-    assert np.array_equal(first.posterior.sampled.tau, second.posterior.sampled.tau)
-
-
-@pytest.mark.slow
-def test_an_interruption_ends_the_process_at_once(bmd):
-    seen = []
-
-    def stop():
-        seen.append(process._process)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        bm.fit(bmd, MODEL, engine="nuts", seed=1, report=at_first_draw(stop), **LONG)
-    assert process._process is None
-    assert seen[0].returncode == -signal.SIGKILL
-
-
 def test_an_error_of_the_sampler_arrives_as_one_sentence(bmd, posed):
     ready = plan(posed(bmd, mu="Normal(0, 1)", tau="HalfNormal(0.05)"))
     broken = ready._replace(numbers=np.full(ready.numbers.size, np.nan))
@@ -125,6 +92,42 @@ def test_a_package_that_is_missing_is_named():
     said = worker._sentence(ModuleNotFoundError("No module named 'pymc'"))
     missing = "a package that it needs cannot be loaded (No module named 'pymc')"
     assert said == f"{missing}; install pymc and nutpie"
+
+
+# What ends the sampling process comes last: the next fit starts another, which compiles anew.
+
+
+def test_a_killed_sampler_is_an_error_with_exit_code_6(bmd):
+    report = at_first_draw(lambda: kill(signal.SIGKILL))
+    with pytest.raises(SamplingError) as caught:
+        bm.fit(bmd, MODEL, engine="nuts", seed=1, report=report, **LONG)
+    ended = f"the sampling process ended by signal {int(signal.SIGKILL)}"
+    assert str(caught.value) == f"{ended}; is there enough memory? Run it again"
+    assert caught.value.exit_code == 6
+    assert process._process is None
+
+
+@pytest.mark.slow
+def test_a_process_that_died_while_idle_is_replaced(bmd):
+    first = bm.fit(bmd, MODEL, engine="nuts", seed=1, chains=1, draws=50)
+    process._process.kill()
+    process._process.wait()
+    second = bm.fit(bmd, MODEL, engine="nuts", seed=1, chains=1, draws=50)
+    assert np.array_equal(first.posterior.sampled.tau, second.posterior.sampled.tau)
+
+
+@pytest.mark.slow
+def test_an_interruption_ends_the_process_at_once(bmd):
+    seen = []
+
+    def stop():
+        seen.append(process._process)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bm.fit(bmd, MODEL, engine="nuts", seed=1, report=at_first_draw(stop), **LONG)
+    assert process._process is None
+    assert seen[0].returncode == -signal.SIGKILL
 
 
 SCRIPT = """
