@@ -31,6 +31,7 @@ from bayesmeta.analysis_options import (
     plain,
 )
 from bayesmeta.errors import AnalysisError, FileError, printable, suggest
+from bayesmeta.rawfile import as_path
 from bayesmeta.tomlfile import TomlFile, parse_toml, read_toml, toml_text
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Analysis:
         AnalysisError
             If its entries contradict each other.
         """
-        return self._model(self.model.mods, self.model.center, self.model.priors)
+        return self._model(self.model.mods, self.model.scale, self.model.center, self.model.priors)
 
     def regression_model(self, regression: Regression) -> Model:
         """Return the model of one of the regressions; what it leaves out is as in ``[model]``.
@@ -145,10 +146,11 @@ class Analysis:
             If its entries contradict each other.
         """
         center = self.model.center if regression.center is None else regression.center
+        scale = self.model.scale if regression.scale is None else regression.scale
         priors = regression.priors.over(self.model.priors)
-        return self._model(regression.mods, center, priors, scale=regression.scale)
+        return self._model(regression.mods, scale, center, priors)
 
-    def _model(self, mods: str, center: bool, priors: PriorOptions, *, scale: str = "1") -> Model:
+    def _model(self, mods: str, scale: str, center: bool, priors: PriorOptions) -> Model:
         from bayesmeta.model import Model
 
         return Model(
@@ -273,7 +275,7 @@ def to_toml(analysis: Analysis) -> str:
 
 
 def _find(path_or_name: str | os.PathLike[str]) -> Path:
-    path = Path(path_or_name)
+    path = as_path(path_or_name, "an analysis")
     text = str(path)
     if path.suffix == ".toml" or len(path.parts) != 1 or path.is_file() or "\0" in text:
         return path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bayesmeta.batch_posterior import Posteriors, posteriors
-from bayesmeta.errors import AnalysisError, DataError, ModelError, printable, suggest
+from bayesmeta.errors import AnalysisError, DataError, ModelError, is_one_of, printable, suggest
 from bayesmeta.model import Model
 from bayesmeta.results.marginal import check_interval
 from bayesmeta.studies import Studies, effect_sizes
@@ -142,6 +142,11 @@ def blocks(
 
 
 def _checked(model: Model) -> Model:
+    given: object = model
+    if not isinstance(given, Model):
+        got = type(given).__name__
+        advice = "give fit.model" if got == "Fit" else 'write bm.Model(mu="Normal(0, 1)")'
+        raise AnalysisError(f"model must be a bm.Model; got {got}; {advice}")
     if model.mods.strip() != "1" or model.likelihood != "normal":
         raise ModelError(
             f"fit_many takes mods '1' and the normal likelihood; got mods '{model.mods}' and likelihood "
@@ -221,7 +226,7 @@ def _columns_of(table: object) -> dict[str, Any]:
 
 def _reviews(known: Mapping[str, Any], by: str) -> list[Review]:
     """Return the reviews in order of appearance, with the rows of each."""
-    if by not in known:
+    if not is_one_of(by, known):
         hint = suggest(by, known) or f"; the columns are {', '.join(map(printable, known))}"
         raise AnalysisError(f'the table has no column "{printable(by)}"{hint}')
     import pandas as pd

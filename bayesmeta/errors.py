@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST_TEXT = 200
-PLAIN = (bool, int, float, complex, bytes, list, type(None))
+PLAIN = (bool, int, float, complex, bytes, type(None))
 
 
 class BayesmetaError(Exception):
@@ -109,7 +109,10 @@ def told(value: object) -> str:
     if isinstance(value, str):
         return f"'{printable(value)}'"
     if isinstance(value, PLAIN) and not (isinstance(value, int) and value.bit_length() > LONGEST_TEXT):
-        return printable(f"[{', '.join(map(told, value))}]" if isinstance(value, list) else value)
+        return printable(value)
+    if isinstance(value, list | tuple):
+        inside, comma = ", ".join(map(told, value)), "," if len(value) == 1 else ""
+        return printable(f"[{inside}]" if isinstance(value, list) else f"({inside}{comma})")
     return type(value).__name__
 
 

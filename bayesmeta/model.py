@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from bayesmeta.errors import ModelError, PriorError, suggest
+from bayesmeta.errors import ModelError, PriorError, is_one_of, suggest, told
 from bayesmeta.formula import Formula, parse_formula
 from bayesmeta.priors import (
     Cauchy,
@@ -149,16 +149,16 @@ class Model:
 
 
 def _choice(name: str, value: str, known: Iterable[str]) -> None:
-    if value not in known:
+    if not is_one_of(value, known):
         listed = ", ".join(f"'{item}'" for item in known)
-        raise ModelError(f"{name} must be one of {listed}; got '{value}'{suggest(str(value), known)}")
+        raise ModelError(f"{name} must be one of {listed}; got {told(value)}{suggest(value, known)}")
 
 
 def _not_yet(model: Model) -> None:
-    if model.levels:
-        raise ModelError(f"levels must be empty in this version; got {model.levels!r}")
+    if not isinstance(model.levels, tuple | list) or model.levels:
+        raise ModelError(f"levels must be empty in this version; got {told(model.levels)}")
     if not isinstance(model.center, bool):
-        raise ModelError(f"center must be True or False; got {model.center!r}")
+        raise ModelError(f"center must be True or False; got {told(model.center)}")
     if model.tau is not None and model.tau2 is not None:
         raise ModelError("give a prior of tau or of tau2, not of both")
     if model.is_common and (model.tau is not None or model.tau2 is not None):
@@ -189,9 +189,10 @@ def _named_priors(field_name: str, value: object) -> BetaPriors:
         return value
     if isinstance(value, str):
         return as_prior(value)
-    if not isinstance(value, Mapping | tuple):
+    pairs_given = isinstance(value, tuple) and all(isinstance(one, tuple) and len(one) == 2 for one in value)
+    if not isinstance(value, Mapping) and not pairs_given:
         raise PriorError(
-            f"{field_name} must be a prior, or a mapping of coefficient names to priors; got {value!r}"
+            f"{field_name} must be a prior, or a mapping of coefficient names to priors; got {told(value)}"
         )
     pairs: Any = value.items() if isinstance(value, Mapping) else value
     named = [(str(name), as_prior(prior)) for name, prior in pairs]

@@ -8,9 +8,11 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from bayesmeta.errors import FileError, printable
+from bayesmeta.errors import FileError, printable, told
 
 MEGABYTE = 2**20
+LONGEST_NAME = 255
+"""Bytes of a name that file systems take."""
 
 
 class RawFile(NamedTuple):
@@ -52,6 +54,20 @@ def read_file(path: str | os.PathLike[str], *, largest: int) -> RawFile:
     if first != second:
         raise FileError(f"{shown}: the file changed while it was read; wait until it is saved, and try again")
     return RawFile(first, hashlib.sha256(first).hexdigest())
+
+
+def as_path(given: object, what: str) -> Path:
+    """Return a path.
+
+    Raises
+    ------
+    FileError
+        If it is none, or has no name.
+    """
+    named = isinstance(given, str | os.PathLike) and bool(Path(given).name)
+    if not named or any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(given).parts):  # type: ignore[arg-type]
+        raise FileError(f"{what} must be the path of a file; got {told(given)}")
+    return Path(given)  # type: ignore[arg-type]
 
 
 def reason(error: OSError | ValueError) -> str:

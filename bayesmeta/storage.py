@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from bayesmeta.errors import AnalysisError, DataError, FileError, printable
 from bayesmeta.location_scale import scale_names
 from bayesmeta.model import Model
 from bayesmeta.problem import pose
+from bayesmeta.rawfile import as_path
 from bayesmeta.results.diagnostics import diagnose
 from bayesmeta.results.draws import Draws
 from bayesmeta.results.fit import Fit
@@ -22,6 +22,7 @@ from bayesmeta.studies import Studies
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     import xarray as xr
 
@@ -41,7 +42,8 @@ def load(path: str | os.PathLike[str]) -> Fit:
     FileError
         If the file cannot be read or is not one of ours.
     """
-    tree, name = _read(Path(path)), Path(path).name
+    source = as_path(path, "a saved fit")
+    tree, name = _read(source), source.name
     if "schema_version" not in tree.attrs or "studies" not in tree.attrs:
         raise FileError(f"{name} is not a fit of bayesmeta; give a file that Fit.save wrote")
     try:

@@ -7,7 +7,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from bayesmeta.errors import AnalysisError, suggest
+from bayesmeta.errors import AnalysisError, is_one_of, suggest, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,9 +147,9 @@ def find_dataset(name: str) -> DatasetInfo:
     AnalysisError
         If there is none; the message names the nearest.
     """
-    if name not in DATASETS:
-        hint = suggest(str(name), DATASETS) or f"; the data sets are {', '.join(DATASETS)}"
-        raise AnalysisError(f"unknown data set '{name}'{hint}")
+    if not is_one_of(name, DATASETS):
+        hint = suggest(name, DATASETS) or f"; the data sets are {', '.join(DATASETS)}"
+        raise AnalysisError(f"unknown data set {told(name)}{hint}")
     return DATASETS[name]
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmeta.engines.surface import scale_of
-from bayesmeta.errors import AnalysisError
+from bayesmeta.errors import AnalysisError, is_one_of, told
 from bayesmeta.plots.effect_axis import draw_effect_axis, to_reported
 from bayesmeta.plots.palette import FAINT, INK, MUTED, PAPER, POSTERIOR, POSTERIOR_LIGHT, PRIOR, SMALL, TEXT
 from bayesmeta.plots.sentences import axis_name, effect_name, null_of, scale_note
-from bayesmeta.plots.style import below, new_axes, plain_axes, prepared, size_of, styled
+from bayesmeta.plots.style import below, new_axes, plain_axes, prepared, require_drawn, size_of, styled
 from bayesmeta.plots.words import bounded, clean, decimals_for, number_text, percent, ratio_text, shortened
 from bayesmeta.priors import Normal
+from bayesmeta.sensitivity import PriorAtlas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from bayesmeta.arrays import Floats
     from bayesmeta.priors import Prior
-    from bayesmeta.sensitivity import PriorAtlas
 
 POINTS = 400
 """Points of a density."""
@@ -52,6 +52,9 @@ NAMES = {
 }
 
 
+RIBBONS = ("mu", "tau", "theta_new", "p_benefit", "p_important")
+
+
 def prior_heatmap(atlas: PriorAtlas, quantity: str = "p_benefit", ax: Axes | None = None) -> Axes:
     """Return the Axes with one quantity under all combinations of priors, as a heat map.
 
@@ -73,6 +76,7 @@ def prior_heatmap(atlas: PriorAtlas, quantity: str = "p_benefit", ax: Axes | Non
     AnalysisError
         If there is no such quantity, or no value of it.
     """
+    require_drawn(atlas, PriorAtlas, "prior_heatmap", "bm.prior_sensitivity(studies, model)")
     values = _on_reported_scale(atlas, quantity)
     if not np.isfinite(values).any():
         raise AnalysisError(f"the atlas has no value of '{quantity}'; was a difference mid given?")
@@ -247,8 +251,9 @@ def prior_densities(atlas: PriorAtlas, name: str = "mu", ax: Axes | None = None)
     AnalysisError
         If `name` is another quantity.
     """
-    if name not in {"mu", "theta_new"}:
-        raise AnalysisError(f"name must be 'mu' or 'theta_new'; got '{name}'")
+    require_drawn(atlas, PriorAtlas, "prior_densities", "bm.prior_sensitivity(studies, model)")
+    if not is_one_of(name, {"mu", "theta_new"}):
+        raise AnalysisError(f"name must be 'mu' or 'theta_new'; got {told(name)}")
     ends = atlas.answers.quantiles(name, np.array([FAR, 0.5, 1 - FAR])).reshape(-1, 3)
     reach = np.nanquantile(ends, [0.02, 0.98], axis=0)
     x = np.linspace(reach[0, 0], reach[1, 2], POINTS)
@@ -315,6 +320,11 @@ def prior_ribbon(path: PriorAtlas, quantity: str = "mu", ax: Axes | None = None)
     AnalysisError
         If the atlas is no path, or the quantity another.
     """
+    require_drawn(path, PriorAtlas, "prior_ribbon", "bm.prior_path(fit)")
+    if not is_one_of(quantity, RIBBONS):
+        raise AnalysisError(
+            "quantity must be 'mu', 'tau', 'theta_new', 'p_benefit' or 'p_important'; got " + told(quantity)
+        )
     scales, chosen, which = _path(path)
     with styled():
         ours = ax is None
@@ -359,10 +369,6 @@ def _probability_limits(values: Floats) -> tuple[float, float]:
 
 
 def _ribbon(ax: Axes, path: PriorAtlas, quantity: str, scales: Floats) -> None:
-    if quantity not in {"mu", "tau", "theta_new"}:
-        raise AnalysisError(
-            f"quantity must be 'mu', 'tau', 'theta_new', 'p_benefit' or 'p_important'; got '{quantity}'"
-        )
     p = np.array([(1 - path.prob) / 2, 0.5, (1 + path.prob) / 2])
     lower, middle, upper = path.answers.quantiles(quantity, p).reshape(-1, 3).T
     studies = path.studies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,10 +11,11 @@ from bayesmeta.plots.sentences import tau_numbers, tau_text
 from bayesmeta.plots.spans import Span, reported, span_of
 from bayesmeta.plots.words import bounded, capital, clean, decimals_for, number_text, ratio_text
 from bayesmeta.regression import Subgroups
+from bayesmeta.results.fit import require_fit
 from bayesmeta.results.tables import distribution_rows, quantity_rows, summary_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from bayesmeta.regression import Group
     from bayesmeta.results.fit import Fit
@@ -70,11 +72,22 @@ def blocks_of(fit: Fit, subgroups: Mapping[str, Fit] | Subgroups, *, prob: float
         }
         footer = _footer(fit.studies, subgroups, prob, kind)
     else:
+        _check_groups(subgroups)
         found = {
             name: Block(name, own.studies.slab, _of_fit(own, prob, kind)) for name, own in subgroups.items()
         }
         footer = ()
     return Blocks((*found.values(), *_others(fit, found)), footer)
+
+
+def _check_groups(subgroups: object) -> None:
+    if not isinstance(subgroups, Mapping):
+        raise AnalysisError(
+            "subgroups must be what bm.subgroups returned, or fits by name, such as {'a': fit}; got "
+            f"{type(subgroups).__name__}"
+        )
+    for name, own in subgroups.items():
+        require_fit(own, f"forest, for the subgroup '{printable(name)}',")
 
 
 def _others(fit: Fit, blocks: Mapping[str, Block]) -> list[Block]:

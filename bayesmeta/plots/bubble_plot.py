@@ -14,6 +14,7 @@ from bayesmeta.plots.palette import INK, MUTED, OBSERVED, POSTERIOR, POSTERIOR_L
 from bayesmeta.plots.sentences import alarm_of, null_of
 from bayesmeta.plots.style import below, draw_alarm, plain_axes, size_of, styled
 from bayesmeta.plots.words import KIND_NAMES, percent, shortened
+from bayesmeta.results.fit import require_fit
 from bayesmeta.results.marginal import bounds, check_interval
 from bayesmeta.results.reference import check_moderator, held_values, is_categorical, variables
 
@@ -57,6 +58,7 @@ def bubble(
     AnalysisError
         If the moderator is not in the formula, or has no numbers.
     """
+    require_fit(fit, "bubble")
     check_interval(prob, kind)
     x = _values(fit, moderator)
     grid = _grid(fit, moderator, x)

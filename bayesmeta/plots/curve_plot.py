@@ -13,6 +13,7 @@ from bayesmeta.plots.palette import INK, MUTED, POSTERIOR, POSTERIOR_LIGHT, PRIO
 from bayesmeta.plots.sentences import alarm_of, null_of
 from bayesmeta.plots.style import below, draw_alarm, plain_axes, size_of, styled
 from bayesmeta.plots.words import KIND_NAMES, clean, percent, shortened
+from bayesmeta.results.fit import require_fit
 from bayesmeta.results.marginal import check_interval
 from bayesmeta.results.reference import held_values, numbers_of
 
@@ -79,6 +80,8 @@ def curve(
     fits = fit if isinstance(fit, Mapping) else {"": fit}
     if not 1 <= len(fits) <= MOST_CURVES:
         raise AnalysisError(f"a figure has room for 1 to {MOST_CURVES} curves; got {len(fits)}")
+    for one in fits.values():
+        require_fit(one, "curve")
     first = next(iter(fits.values()))
     tables = {
         name: one.curve(moderator, n=POINTS, at=at, span=span, prob=prob, kind=kind)

@@ -13,6 +13,7 @@ from bayesmeta.plots.sentences import alarm_of, axis_name, scale_note
 from bayesmeta.plots.style import below, draw_alarm, plain_axes, size_of, styled
 from bayesmeta.plots.words import clean, decimals_for, interval_name, number_text, ratio_text, shortened
 from bayesmeta.results.empirical import Empirical
+from bayesmeta.results.fit import require_fit
 from bayesmeta.results.heterogeneity import PointMass
 from bayesmeta.results.marginal import check_interval
 
@@ -86,6 +87,9 @@ def density(
     -----
     Ratios stand on a logarithmic axis; the density is that of the logarithm.
     """
+    require_fit(fit, "density")
+    if exact is not None:
+        require_fit(exact, "density, as exact,")
     check_interval(prob, kind)
     marginal = fit.marginal(name)
     ratio = fit.studies.is_ratio and (name in LIKE_MU or name.startswith("theta["))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from io import BytesIO
-from pathlib import Path
+from math import inf
 from typing import TYPE_CHECKING, Any
 
-from bayesmeta.errors import AnalysisError, FileError, printable, suggest
+from bayesmeta.arrays import strictly_between
+from bayesmeta.errors import AnalysisError, FileError, is_one_of, printable, suggest, told
 from bayesmeta.plots.style import styled
-from bayesmeta.rawfile import reason
+from bayesmeta.rawfile import as_path, reason
 
 if TYPE_CHECKING:
     import os
@@ -29,6 +30,8 @@ METADATA: dict[str, dict[str, Any]] = {
 
 def figure_of(drawn: Axes | Figure) -> Figure:
     """Return the figure that something is drawn on."""
+    if not hasattr(drawn, "get_figure"):
+        raise AnalysisError(f"a figure is saved from what a plot returned; got {type(drawn).__name__}")
     found = drawn.get_figure(root=True)
     if found is None:
         raise AnalysisError("the Axes are on no figure any more; draw the plot again")
@@ -52,10 +55,10 @@ def to_bytes(drawn: Axes | Figure, form: str = "svg", *, dpi: int = DPI) -> byte
     AnalysisError
         If the format is unknown.
     """
-    if form not in FORMATS:
-        raise AnalysisError(
-            f"a figure must be svg, png or pdf; got '{printable(form)}'{suggest(form, FORMATS)}"
-        )
+    if not strictly_between(dpi, 0, inf):
+        raise AnalysisError(f"dpi must be a positive number of dots per inch; got {told(dpi)}")
+    if not is_one_of(form, FORMATS):
+        raise AnalysisError(f"a figure must be svg, png or pdf; got {told(form)}{suggest(form, FORMATS)}")
     figure, stream = figure_of(drawn), BytesIO()
     longest = max(figure.get_size_inches())
     with styled():
@@ -84,7 +87,7 @@ def save(drawn: Axes | Figure, path: str | os.PathLike[str], *, dpi: int = DPI) 
     FileError
         If the file cannot be written.
     """
-    target = Path(path)
+    target = as_path(path, "the file of a figure")
     content = to_bytes(drawn, target.suffix.removeprefix(".").lower(), dpi=dpi)
     part = target.with_name(f".{target.name}.part")
     try:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.errors import AnalysisError
+from bayesmeta.arrays import as_numbers
+from bayesmeta.errors import AnalysisError, told
 from bayesmeta.plots.effect_axis import LINE, draw_effect_axis, to_reported
 from bayesmeta.plots.palette import INK, MUTED, OBSERVED, POSTERIOR, PRIOR, SHADES, SMALL
 from bayesmeta.plots.scale import Limits, ticks_of
 from bayesmeta.plots.sentences import alarm_of, null_of
 from bayesmeta.plots.style import below, draw_alarm, plain_axes, size_of, styled
 from bayesmeta.plots.words import percent
+from bayesmeta.results.fit import require_fit
 from bayesmeta.results.marginal import check_interval
 
 if TYPE_CHECKING:
@@ -119,8 +121,13 @@ def funnel(
 
 
 def _check(fit: Fit, prob: float, contours: Sequence[float]) -> None:
-    for level in (prob, *contours):
-        check_interval(level, "eti")
+    require_fit(fit, "funnel")
+    check_interval(prob, "eti")
+    levels = as_numbers(contours)
+    if levels is None or not all(0 < level < 1 for level in levels):
+        raise AnalysisError(
+            f"contours must be levels between 0 and 1, such as (0.9, 0.95); got {told(contours)}"
+        )
     if len(contours) >= len(SHADES):
         raise AnalysisError(f"contours must be at most {len(SHADES) - 1} levels; got {len(contours)}")
     if not fit.problem.is_pooled:
@@ -143,6 +150,8 @@ def _axes(more: int) -> Axes:
 
 
 def _check_lines(lines: Sequence[RegressionTest]) -> None:
+    if not isinstance(lines, list | tuple) or not all(hasattr(line, "predictor") for line in lines):
+        raise AnalysisError(f"lines must be regressions, such as [bm.bias.egger(fit)]; got {told(lines)}")
     for line in lines:
         if line.predictor not in {"sei", "vi"}:
             raise AnalysisError(
@@ -154,6 +163,8 @@ def _check_lines(lines: Sequence[RegressionTest]) -> None:
 
 def _filled_in(filled: TrimAndFill | None) -> tuple[Floats, Floats]:
     """Return effects and standard errors of the studies filled in."""
+    if filled is not None and not hasattr(filled, "filled_yi"):
+        raise AnalysisError(f"filled must be what bm.bias.trim_and_fill returned; got {told(filled)}")
     if filled is None:
         return np.zeros(0), np.zeros(0)
     return filled.filled_yi, np.sqrt(filled.filled_vi)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.errors import AnalysisError
+from bayesmeta.errors import AnalysisError, is_one_of, told
 from bayesmeta.plots.effect_axis import draw_effect_axis, to_reported
 from bayesmeta.plots.palette import INK, MUTED, POSTERIOR, PRIOR, SMALL
 from bayesmeta.plots.sentences import axis_name, null_of, scale_note
@@ -49,8 +49,8 @@ def gosh(found: Subsets, ax: Axes | None = None, *, study: str | None = None, ag
     """
     if not isinstance(found, Subsets):
         raise AnalysisError(f"gosh draws what bm.gosh(studies, model) returned; got {type(found).__name__}")
-    if against not in AGAINST:
-        raise AnalysisError(f"against must be 'tau' or 'I2'; got '{against}'")
+    if not is_one_of(against, AGAINST):
+        raise AnalysisError(f"against must be 'tau' or 'I2'; got {told(against)}")
     x, y = found.of("mu"), found.of(against)
     with_study = found.containing(study) if study is not None else None
     known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))

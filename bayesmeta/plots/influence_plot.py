@@ -10,9 +10,11 @@ from bayesmeta.errors import AnalysisError
 from bayesmeta.plots.palette import ALARM, FAINT, INK, OBSERVED, POSTERIOR, SMALL, TEXT
 from bayesmeta.plots.sensitivity_plots import variant_table
 from bayesmeta.plots.sentences import priors_words, scale_note
-from bayesmeta.plots.style import prepared, styled
+from bayesmeta.plots.style import prepared, require_drawn, styled
 from bayesmeta.plots.table_plot import draw_table
 from bayesmeta.plots.words import clean, shortened, width_of
+from bayesmeta.results.fit import require_fit
+from bayesmeta.sensitivity import Subsets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from bayesmeta.plots.rows import Table
     from bayesmeta.results.fit import Fit
-    from bayesmeta.sensitivity import Subsets
 
 ROW, PANEL, GAP, TOP, BOTTOM = 0.22, 1.55, 0.25, 0.15, 0.5
 """Inches of a row, of a panel, between panels, and above and below them."""
@@ -66,13 +67,19 @@ def influence(table: pd.DataFrame, axes: Sequence[Axes] | None = None) -> tuple[
     AnalysisError
         If the table is another one, or there are not four Axes.
     """
-    missing = [panel.column for panel in PANELS if panel.column not in table.columns]
+    columns = getattr(table, "columns", None)
+    if columns is None or not hasattr(table, "index"):
+        raise AnalysisError(
+            f"influence draws the table that bm.influence(fit) returned; got {type(table).__name__}"
+        )
+    missing = [panel.column for panel in PANELS if panel.column not in columns]
     if missing:
         raise AnalysisError(
             f"the table has no column '{missing[0]}'; give what bm.influence(fit) returned to plots.influence"
         )
-    if axes is not None and len(axes) != len(PANELS):
-        raise AnalysisError(f"the influence plot needs {len(PANELS)} Axes; got {len(axes)}")
+    if axes is not None and (not hasattr(axes, "__len__") or len(axes) != len(PANELS)):
+        got = len(axes) if hasattr(axes, "__len__") else type(axes).__name__
+        raise AnalysisError(f"the influence plot needs {len(PANELS)} Axes; got {got}")
     labels = [shortened(clean(str(label)), WIDEST, TEXT) for label in table.index]
     with styled():
         drawn = _new_axes(labels) if axes is None else tuple(axes)
@@ -140,6 +147,8 @@ def cumulative(steps: Subsets, fit: Fit, ax: Axes | None = None) -> Axes:
 
 def cumulative_rows(steps: Subsets, fit: Fit) -> Table:
     """Return the rows of `cumulative`; the parameters are the same."""
+    require_drawn(steps, Subsets, "cumulative", "bm.cumulative(fit)")
+    require_fit(fit, "cumulative")
     if steps.axis != "added" or sorted(steps.names) != sorted(fit.problem.studies.slab):
         raise AnalysisError("give the fit and what bm.cumulative(fit) returned to plots.cumulative")
     answers = [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.errors import AnalysisError, suggest
+from bayesmeta.errors import AnalysisError, is_one_of, suggest, told
 from bayesmeta.model import Model
 from bayesmeta.plots.effect_axis import draw_effect_axis, to_reported
 from bayesmeta.plots.palette import OBSERVED, PRIOR
@@ -65,9 +65,9 @@ def prior_predictive(
     """
     check_interval(prob, "eti")
     found = {one.name: one for one in prior_marginals(pose(studies, Model() if model is None else model))}
-    if name not in found:
+    if not is_one_of(name, found):
         hint = suggest(name, found) or f"; the quantities are {', '.join(found)}"
-        raise AnalysisError(f"unknown quantity '{name}'{hint}")
+        raise AnalysisError(f"unknown quantity {told(name)}{hint}")
     one = found[name]
     low, high = one.quantile(np.array([TAIL, 1 - TAIL]))
     if not np.isfinite(low + high):

@@ -33,6 +33,8 @@ from bayesmeta.plots.words import (
     percent,
     ratio_text,
 )
+from bayesmeta.results.fit import require_fit
+from bayesmeta.results.marginal import check_interval
 from bayesmeta.results.tables import distribution_rows, summary_rows
 
 if TYPE_CHECKING:
@@ -176,6 +178,8 @@ def forest_rows(
     AnalysisError
         If there are more than 500 studies, or a subgroup has a study that is not among them.
     """
+    require_fit(fit, "forest")
+    check_interval(prob, kind)
     studies = fit.studies
     if studies.k > MOST_STUDIES:
         raise AnalysisError(
@@ -183,7 +187,7 @@ def forest_rows(
             "bm.plots.funnel instead"
         )
     one_study = _StudyRows(fit, prob, kind)
-    blocks = blocks_of(fit, subgroups or {}, prob=prob, kind=kind)
+    blocks = blocks_of(fit, {} if subgroups is None else subgroups, prob=prob, kind=kind)
     rows: list[Row] = []
     for name, labels, answer in blocks.blocks:
         rows += [Row("heading", capital(name))] if name else []

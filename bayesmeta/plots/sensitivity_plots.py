@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bayesmeta.errors import AnalysisError, printable, suggest
+from bayesmeta.errors import AnalysisError, is_one_of, printable, suggest
 from bayesmeta.plots.arm_text import Columns
 from bayesmeta.plots.rows import Row, Table, decimals_of, spans_of
 from bayesmeta.plots.sentences import (
@@ -19,10 +19,13 @@ from bayesmeta.plots.sentences import (
     tau_numbers,
 )
 from bayesmeta.plots.spans import reported
+from bayesmeta.plots.style import require_each
 from bayesmeta.plots.table_plot import draw_table
 from bayesmeta.plots.words import bounded, clean, interval_name, percent
+from bayesmeta.results.fit import require_fit
 from bayesmeta.results.marginal import check_interval
 from bayesmeta.results.tables import quantity_rows
+from bayesmeta.sensitivity import LeftOut, PriorAtlas, PriorChoice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from bayesmeta.results.fit import Fit
-    from bayesmeta.sensitivity import LeftOut, PriorChoice
 
 
 def leave_one_out(
@@ -62,8 +64,8 @@ def leave_one_out(
     AnalysisError
         If there is nothing to show, or no such coefficient.
     """
-    if not left_out:
-        raise AnalysisError("leave-one-out has nothing to show; give what bm.leave_one_out(fit) returned")
+    require_each(left_out, LeftOut, "leave_one_out", "bm.leave_one_out(fit)")
+    require_fit(fit, "leave_one_out")
     return draw_table(leave_one_out_rows(left_out, fit, name=name, prob=prob, kind=kind), ax)
 
 
@@ -78,7 +80,7 @@ def leave_one_out_rows(
 
 
 def prior_sensitivity(
-    choices: Sequence[PriorChoice],
+    choices: Sequence[PriorChoice] | PriorAtlas,
     fit: Fit,
     ax: Axes | None = None,
     *,
@@ -90,7 +92,7 @@ def prior_sensitivity(
 
     Parameters
     ----------
-    choices : sequence of PriorChoice
+    choices : PriorAtlas or sequence of PriorChoice
         What `bayesmeta.prior_sensitivity` returned.
     fit : Fit
         The answer under the chosen priors.
@@ -102,8 +104,10 @@ def prior_sensitivity(
     AnalysisError
         If there is nothing to show, or no such coefficient.
     """
-    if not choices:
-        raise AnalysisError("there are no other priors to show; give what bm.prior_sensitivity(...) returned")
+    if isinstance(choices, PriorAtlas):
+        choices = tuple(choices)
+    require_each(choices, PriorChoice, "prior_sensitivity", "bm.prior_sensitivity(...)")
+    require_fit(fit, "prior_sensitivity")
     return draw_table(prior_sensitivity_rows(choices, fit, name=name, prob=prob, kind=kind), ax)
 
 
@@ -185,7 +189,7 @@ def _coefficient(fit: Fit, name: str | None) -> str:
     if name is None:
         slopes = [one for one, mean in zip(fit.design.names, fit.design.is_mean, strict=True) if not mean]
         return known[0] if fit.problem.is_pooled or not slopes else slopes[0]
-    if name not in known:
+    if not is_one_of(name, known):
         hint = suggest(name, known) or f"; the coefficients are {', '.join(known)}"
         raise AnalysisError(f"the fit has no coefficient '{printable(name)}'{hint}")
     return name

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from bayesmeta.errors import AnalysisError
 from bayesmeta.plots.fonts import fonts, missing_glyphs_allowed
 from bayesmeta.plots.palette import ALARM, FAINT, INK, PAPER, SMALL, TEXT
 
@@ -79,12 +81,52 @@ def plain_axes(ax: Axes | None, *, width: float = 6.4, height: float = 4.4) -> A
 
 
 def prepared(ax: Axes) -> Axes:
-    """Return the Axes with their title and names ready for any text, open above and to the right."""
+    """Return the Axes with their title and names ready for any text, open above and to the right.
+
+    Raises
+    ------
+    AnalysisError
+        If they are no Axes.
+    """
+    from matplotlib.axes import Axes
+
+    given: object = ax
+    if not isinstance(given, Axes):
+        got = type(given).__name__
+        raise AnalysisError(f"ax must be Axes of matplotlib; got {got}; leave it out for a new figure")
     ax.spines[["top", "right"]].set_visible(False)
     for text in (ax.title, ax.xaxis.label, ax.yaxis.label):
         text.set_parse_math(False)
         text.set_fontfamily(list(fonts()))
     return ax
+
+
+def require_drawn(value: object, kind: type, who: str, maker: str) -> None:
+    """Refuse what a figure cannot be drawn of.
+
+    Raises
+    ------
+    AnalysisError
+        With what was given, and what makes what is needed.
+    """
+    if not isinstance(value, kind):
+        raise AnalysisError(f"{who} draws what {maker} returned; got {type(value).__name__}")
+
+
+def require_each(values: object, kind: type, who: str, maker: str) -> None:
+    """Refuse a sequence that holds something else than what `maker` returns.
+
+    Raises
+    ------
+    AnalysisError
+        As `require_drawn`, or if there is nothing in it.
+    """
+    if not isinstance(values, Sequence) or isinstance(values, str | bytes):
+        raise AnalysisError(f"{who} draws what {maker} returned; got {type(values).__name__}")
+    if not values:
+        raise AnalysisError(f"{who} draws what {maker} returned; got nothing")
+    for one in values:
+        require_drawn(one, kind, who, maker)
 
 
 def size_of(ax: Axes) -> tuple[float, float]:

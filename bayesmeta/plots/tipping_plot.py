@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.errors import AnalysisError, suggest
+from bayesmeta.errors import AnalysisError, is_one_of, suggest, told
 from bayesmeta.plots.atlas_plot import log_ticks
 from bayesmeta.plots.palette import ALARM, INK, MUTED, PAPER, POSTERIOR, POSTERIOR_LIGHT, PRIOR, SMALL, TEXT
 from bayesmeta.plots.sentences import scale_note
@@ -45,9 +45,9 @@ def tipping(points: TippingPoints, which: str = "effects", ax: Axes | None = Non
     AnalysisError
         If there is no such change, or it cannot be made.
     """
-    if which not in KINDS:
+    if not is_one_of(which, KINDS):
         known = ", ".join(f"'{kind}'" for kind in KINDS)
-        raise AnalysisError(f"which must be one of {known}; got '{which}'{suggest(which, KINDS)}")
+        raise AnalysisError(f"which must be one of {known}; got {told(which)}{suggest(which, KINDS)}")
     if not isinstance(points, TippingPoints):
         raise AnalysisError(
             f"tipping draws what bm.tipping_points(fit) returned; got {type(points).__name__}"

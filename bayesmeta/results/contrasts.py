@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmeta.errors import AnalysisError, printable, suggest
+from bayesmeta.arrays import as_numbers, is_whole, strictly_between
+from bayesmeta.errors import AnalysisError, is_one_of, printable, suggest, told
 from bayesmeta.results.reference import (
     check_moderator,
     counts,
@@ -57,8 +59,10 @@ def _between_levels(posterior: Posterior, by: str, weights: str) -> dict[str, Fl
 
 
 def _given(problem: Problem, combinations: Mapping[str, Combination]) -> dict[str, Floats]:
-    if not isinstance(combinations, Mapping) or not all(
-        isinstance(c, Mapping) for c in combinations.values()
+    if (
+        not isinstance(combinations, Mapping)
+        or not combinations
+        or not all(isinstance(c, Mapping) for c in combinations.values())
     ):
         raise AnalysisError(
             "contrasts need a moderator with levels, or named combinations of coefficients such as "
@@ -71,11 +75,12 @@ def _row(problem: Problem, combination: Combination) -> Floats:
     names = problem.coefficients
     row = np.zeros(len(names))
     for name, weight in combination.items():
-        if name not in names:
-            hint = suggest(str(name), names) or f"; the coefficients are {', '.join(names)}"
-            raise AnalysisError(f"there is no coefficient '{printable(str(name))}'{hint}")
-        if isinstance(weight, bool) or not np.isfinite(weight):
-            raise AnalysisError(f"the weight of '{printable(name)}' must be a finite number; got {weight}")
+        if not is_one_of(name, names):
+            hint = suggest(name, names) or f"; the coefficients are {', '.join(names)}"
+            raise AnalysisError(f"there is no coefficient '{printable(name)}'{hint}")
+        if not strictly_between(weight, -inf, inf):
+            got = told(weight)
+            raise AnalysisError(f"the weight of '{printable(name)}' must be a finite number; got {got}")
         row[names.index(name)] = weight
     return row
 
@@ -91,6 +96,15 @@ def mean_rows(posterior: Posterior, by: str, *, weights: str, prob: float, kind:
         level: {"k": k, **one, "new_lower": two["lower"], "new_upper": two["upper"]}
         for level, k, one, two in zip(levels_of(design, by), counts(design, by), mean, new, strict=True)
     }
+
+
+def _ends(span: object) -> tuple[float, float]:
+    ends = as_numbers(span)
+    if ends is None or len(ends) != 2:
+        raise AnalysisError(f"span must be two numbers, the lower first; got {told(span)}")
+    if not ends[0] < ends[1]:
+        raise AnalysisError(f"span must be two numbers, the lower first; got {ends[0]:g} and {ends[1]:g}")
+    return ends[0], ends[1]
 
 
 def curve_values(
@@ -110,11 +124,11 @@ def curve_values(
     """
     design = posterior.problem.design
     x = numbers_of(design, moderator)
-    if isinstance(n, bool) or not 2 <= n <= MOST_POINTS:
-        raise AnalysisError(f"n must be a number of points from 2 to {MOST_POINTS:,}; got {n}")
-    low, high = (float(x.min()), float(x.max())) if span is None else span
-    if not low < high or not np.isfinite([low, high]).all():
-        raise AnalysisError(f"span must be two numbers, the lower first; got {low:g} and {high:g}")
+    if not is_whole(n, 2, MOST_POINTS):
+        raise AnalysisError(f"n must be a number of points from 2 to {MOST_POINTS:,}; got {told(n)}")
+    low, high = (float(x.min()), float(x.max())) if span is None else _ends(span)
+    if at is not None and not isinstance(at, Mapping):
+        raise AnalysisError(f"at must be values of other moderators, such as {{'dose': 5}}; got {told(at)}")
     held = held_values(design, moderator)
     for name, value in (at or {}).items():
         check_moderator(design, name)

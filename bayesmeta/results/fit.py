@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
+from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from bayesmeta.errors import AnalysisError
+from bayesmeta.arrays import is_whole
+from bayesmeta.errors import AnalysisError, told
 from bayesmeta.results import tables
 from bayesmeta.results.location_scale import spread_columns
+from bayesmeta.results.marginal import check_interval
 from bayesmeta.results.moderated import Moderated
 from bayesmeta.results.posterior import distribution_of, marginal_of, probability_of, quantity_names
 from bayesmeta.results.text import fit_text
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     from bayesmeta.results.marginal import Distribution, Marginal
     from bayesmeta.results.posterior import Posterior, ScalePosterior
     from bayesmeta.studies import Studies
+
+MOST_DRAWS = 100_000_000
+"""Draws that are made at once."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -312,6 +318,10 @@ class Fit(Moderated):
         """
         from bayesmeta.results.tree import draws_dataset
 
+        if not is_whole(n, 1, MOST_DRAWS):
+            raise AnalysisError(f"n must be a number of draws from 1 to {MOST_DRAWS:,}; got {told(n)}")
+        if seed is not None and not is_whole(seed, 0, inf):
+            raise AnalysisError(f"seed must be a whole number from 0; got {told(seed)}")
         return draws_dataset(self.posterior.draws(n, np.random.default_rng(seed)), self.problem)
 
     @cached_property
@@ -348,6 +358,7 @@ class Fit(Moderated):
 
         From an exact fit: the largest difference of median and bounds between two sets of nodes.
         """
+        check_interval(prob, "eti")
         distribution = distribution_of(self.posterior, name)
         if self.diagnostics is None:
             return {"abs": integration_error(self.posterior, distribution, prob)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmeta.encoding import Variable, level_names
-from bayesmeta.errors import AnalysisError, printable, suggest
+from bayesmeta.errors import AnalysisError, is_one_of, printable, suggest, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,9 +70,9 @@ def numbers_of(design: Design, name: str) -> Floats:
 def check_moderator(design: Design, name: str) -> None:
     """Refuse what is no moderator of the formula."""
     columns = design.formula.columns
-    if name not in columns:
-        hint = suggest(str(name), columns) or f"; its moderators are {', '.join(columns) or 'none'}"
-        raise AnalysisError(f"the fit has no moderator '{printable(str(name))}'{hint}")
+    if not is_one_of(name, columns):
+        hint = suggest(name, columns) or f"; its moderators are {', '.join(columns) or 'none'}"
+        raise AnalysisError(f"the fit has no moderator '{printable(name)}'{hint}")
 
 
 def held_values(design: Design, moderator: str) -> dict[str, Any]:
@@ -105,9 +105,9 @@ def level_rows(design: Design, by: str, *, weights: str) -> Floats:
         The other moderators as they are in the studies, or numbers at their means and every combination of
         levels counting the same.
     """
-    if weights not in WEIGHTS:
+    if not is_one_of(weights, WEIGHTS):
         raise AnalysisError(
-            f"weights must be 'observed' or 'equal'; got '{weights}'{suggest(str(weights), WEIGHTS)}"
+            f"weights must be 'observed' or 'equal'; got {told(weights)}{suggest(weights, WEIGHTS)}"
         )
     levels = levels_of(design, by)
     others = _observed(design, by) if weights == "observed" else _grid(design, by)

@@ -12,14 +12,15 @@ import errno
 import json
 import os
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmeta.errors import FileError
+from bayesmeta.rawfile import as_path
 from bayesmeta.results.exact import ExactPosterior
 from bayesmeta.results.pointwise import log_likelihood
 from bayesmeta.results.predictive import prior_draws, prior_is_proper, replicate
@@ -219,15 +220,16 @@ def save_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
     FileError
         If the file cannot be written.
     """
-    target = Path(path)
+    target = as_path(path, "where a fit is saved")
     scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         if not target.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, f"there is no folder '{target.parent.name}'")
         scratch.write_bytes(tree.to_netcdf(engine="h5netcdf"))  # HDF5 itself crashes where a disk is full
         os.replace(scratch, target)  # noqa: PTH105 - replaces on every system
-    except OSError as error:
-        why = (error.strerror or str(error)).splitlines()[0]
+    except (OSError, ValueError) as error:
+        why = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
         raise FileError(f"{target.name} cannot be written: {why}; choose another path") from error
     finally:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError, ValueError):
+            scratch.unlink(missing_ok=True)

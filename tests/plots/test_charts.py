@@ -240,11 +240,9 @@ def test_prior_sensitivity_names_every_prior(bmd, texts):
 def test_nothing_to_show_is_refused(bmd):
     with pytest.raises(AnalysisError) as caught:
         leave_one_out((), bmd)
-    assert str(caught.value) == (
-        "leave-one-out has nothing to show; give what bm.leave_one_out(fit) returned"
-    )
+    assert str(caught.value) == "leave_one_out draws what bm.leave_one_out(fit) returned; got nothing"
     with pytest.raises(AnalysisError) as caught:
         prior_sensitivity((), bmd)
-    assert str(caught.value) == (
-        "there are no other priors to show; give what bm.prior_sensitivity(...) returned"
+    assert (
+        str(caught.value) == "prior_sensitivity draws what bm.prior_sensitivity(...) returned; got nothing"
     )
