@@ -28,6 +28,7 @@ type Block = Mapping[str, Any]
 PREDICTIVE_DRAWS = 4000
 LARGEST = 1e4
 """Bayes factor beyond which only the power of ten is of interest."""
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def robustness(facts: Facts) -> Block:
@@ -134,14 +135,14 @@ def factor(log_value: object) -> str:
     Examples
     --------
     >>> factor(0.0), factor(-3.0), factor(20.0)
-    ('1', '1/20.1', '4.9 × 10^8')
+    ('1', '1/20.1', '4.9 × 10⁸')
     """
     if not known(log_value):
         return NOTHING
     size = abs(float(log_value))  # type: ignore[arg-type]
     if size > 700 or exp(size) > LARGEST:
         power = int(size / 2.302585092994046)
-        text = f"{exp(size - power * 2.302585092994046):.1f} × 10^{power}"
+        text = f"{exp(size - power * 2.302585092994046):.1f} × 10{str(power).translate(RAISED)}"
     else:
         text = f"{exp(size):.3g}"
     if float(log_value) >= 0 or text == "1":  # type: ignore[arg-type]

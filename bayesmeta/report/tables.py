@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 type Block = Mapping[str, Any]
 
 
-WIDEST = 118
-"""Signs beside one another, in the longest cells of all columns, for which the page has room."""
+WIDEST = 85
+"""Signs in the longest cells of all columns of numbers for which there is room beside the heads of rows."""
 
 
 class Row(NamedTuple):
@@ -42,6 +42,10 @@ class Row(NamedTuple):
     """Text of every cell; the first is the head of the row."""
     style: str = ""
     """``"main"`` for the answer, ``"bad"`` for a failure."""
+
+    def broken(self) -> Row:
+        """Return the row with intervals below the estimates."""
+        return self._replace(cells=tuple(cell.replace(" [", "\n[") for cell in self.cells))
 
 
 class Table(NamedTuple):
@@ -56,20 +60,25 @@ class Table(NamedTuple):
     words: frozenset[int] = frozenset()
     """Columns of words besides the first; the others are numbers."""
 
-    @property
-    def is_wide(self) -> bool:
-        """Whether intervals need a line of their own for the columns to fit on the page."""
-        columns = zip(*(row.cells for row in self.rows), strict=True)
-        longest = (max(len(line) for cell in column for line in cell.split("\n")) for column in columns)
-        return sum(longest) > WIDEST
-
 
 def table(
     caption: str, columns: Sequence[str], rows: Iterable[Row | Sequence[str]], *, words: Iterable[int] = ()
 ) -> Table:
-    """Return a table; rows may be plain sequences of text."""
+    """Return a table; rows may be plain sequences of text.
+
+    In a wide one intervals have lines of their own, below the estimates.
+    """
     made = tuple(row if isinstance(row, Row) else Row(tuple(row)) for row in rows)
-    return Table(caption, tuple(columns), made, frozenset(words))
+    if _width(made, words := frozenset(words)) > WIDEST:
+        made = tuple(row.broken() for row in made)
+    return Table(caption, tuple(columns), made, words)
+
+
+def _width(rows: Sequence[Row], words: frozenset[int]) -> int:
+    """Return the signs beside one another in the longest cells of the columns of numbers."""
+    columns = list(zip(*(row.cells for row in rows), strict=True))
+    numbers = [column for place, column in enumerate(columns) if place and place not in words]
+    return sum(max(len(line) for cell in column for line in cell.split("\n")) for column in numbers)
 
 
 def study_table(facts: Facts) -> Table:

@@ -7,6 +7,7 @@ import copy
 import json
 import math
 import re
+from importlib.resources import files
 from itertools import pairwise
 
 import pytest
@@ -15,6 +16,7 @@ from bayesmeta.report import render
 from bayesmeta.report.checklist import checklist
 from bayesmeta.report.code import python_code
 from bayesmeta.report.facts import Facts
+from bayesmeta.report.tables import table
 from bayesmeta.writers import json_text
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
@@ -248,3 +250,19 @@ def test_the_code_quotes_whatever_a_column_is_called(bmd_nuts):
     assert {'a"b', "c'd", "e\\f\n"} <= set(tree.co_consts) | {
         one for const in tree.co_consts if isinstance(const, tuple) for one in const
     }
+
+
+def test_the_style_sheet_is_rules_in_blocks():
+    # between a selector and its block, or between two at-rules, nothing else begins
+    css = (files("bayesmeta.report") / "templates" / "style.css").read_text()
+    assert css.count("{") == css.count("}")
+    selectors = [part.strip() for part in re.findall(r"(?:^|[{};])([^{};]*)\{", css)]
+    assert "figure, .scroll, tr, blockquote, .model, .stamp, dl.headline div" in selectors
+    assert [one for one in selectors if "@" in one[1:]] == []
+
+
+def test_intervals_have_a_line_of_their_own_in_wide_tables_alone():
+    cells = ("duration_months", *["0.0058 [0.0000, 0.0118]\np = 0.020"] * 3)
+    assert table("", list("abcd"), [cells]).rows[0].cells == cells  # 3 x 23 = 69 signs
+    wide = table("", list("abcde"), [(*cells, cells[1])])  # 92
+    assert wide.rows[0].cells == ("duration_months", *["0.0058\n[0.0000, 0.0118]\np = 0.020"] * 4)
