@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 NEGLIGIBLE = 1e-16
 """Probability below which a row or a node is left out."""
 STEPS = 100
+ROUNDING = 4 * float(np.finfo(float).eps)
+"""Step, relative to the quantile, that rounding hides: a bound of 1 leaves few digits of what is above it."""
 CLOSE = 1e-13
 """Relative width of the bracket, or step, at which a quantile is found."""
 TINY = 1e-300
@@ -247,6 +249,8 @@ class RowDensity:
             near, far = (t, far) if gap < 0 else (near, t)
             step = gap * tail / slope if slope > 0 else nan
             if abs(step) <= CLOSE * max(1.0, abs(t)) or far - near <= CLOSE * max(abs(near), abs(far)):
+                return x
+            if self._positive and min(abs(step), far - near) * (x - self.lowest) <= ROUNDING * abs(x):
                 return x
             t = t - step if near < t - step < far else (near + far) / 2
         raise NumericalError("a quantile of the scale parameters did not settle; ask for a less extreme one")

@@ -45,6 +45,19 @@ def test_heterogeneity_has_tau2_and_I2_of_every_level(grouped):
     assert one.density(70.0) == pytest.approx(slope, rel=1e-6)
 
 
+def test_a_quantile_of_H2_next_to_1_is_found_although_rounding_hides_the_step():
+    """Ten of the eleven trials of exercise; tau of 1e-6 makes H2 differ from 1 by 1e-9."""
+    y = [0.0145, 0.11, -0.01, 0.086, 0.09, 0.09, 0.05, 0.1, 0.13, 0.07]
+    sei = [0.0263, 0.02451, 0.0712, 0.02453, 0.02121, 0.01756, 0.01922, 0.02425, 0.04, 0.03]
+    studies = bm.Studies.from_effects(y, sei=sei, data=pd.DataFrame({"g": list("aaabbbabab")}))
+    fit = bm.fit(studies, bm.Model(scale="C(g)", mu="Normal(0, 1)", tau="HalfNormal(0.05)"))
+    w = 1 / np.square(sei)
+    typical = 9 * w.sum() / (w.sum() ** 2 - (w**2).sum())
+    p = np.array([1e-5, 1e-4, 0.5])
+    tau, H2 = (fit.marginal(name).quantile(p) for name in ("tau", "H2"))
+    assert pytest.approx(tau**2 / typical, rel=1e-6) == H2 - 1
+
+
 def test_tau_is_the_geometric_mean_of_the_taus_of_the_studies(fitted):
     draws = fitted(**SEPARATE).draws(1000, seed=1)
     a, b = draws["scale"].to_numpy().T
