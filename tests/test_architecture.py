@@ -78,9 +78,12 @@ def module(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+NAMES = {module(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
 @cache
 def modules():
-    return {module(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOT.rglob("*.py"))}
+    return {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in NAMES.items()}
 
 
 def unit(name):
@@ -117,7 +120,7 @@ def test_every_module_has_a_place_in_the_layers():
     assert units - set(HEIGHT) == set(), "give the new modules a place in LAYERS"
 
 
-@pytest.mark.parametrize("name", [name for name in modules() if unit(name)])
+@pytest.mark.parametrize("name", [name for name in NAMES if unit(name)])
 def test_imports_point_only_to_the_layers_below(name):
     height = HEIGHT[unit(name)]
     public = set(bayesmeta.__all__) | {
@@ -148,7 +151,7 @@ def test_a_library_is_imported_in_its_home_alone(library):
     assert strangers == set()
 
 
-@pytest.mark.parametrize("name", modules())
+@pytest.mark.parametrize("name", NAMES)
 def test_a_module_loads_nothing_heavy_by_itself(name):
     heavy = {
         target

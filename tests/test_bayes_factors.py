@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 from math import exp, inf, isnan, log, pi, sqrt
 from pathlib import Path
 
@@ -37,6 +38,7 @@ OFF = {"curtis1998"}
 SMALLEST = 1e-300
 
 
+@cache
 def stored(name):
     return json.loads((REFERENCE / f"{name}.json").read_text())
 
