@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import inf
 
 import numpy as np
@@ -30,7 +30,7 @@ def strictly_between(value: object, low: float, high: float) -> bool:
 
 def as_numbers(values: object) -> tuple[float, ...] | None:
     """Return the finite numbers in a list, tuple or array; None if it is something else or holds it."""
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         return None
     items = list(values)
     return tuple(map(float, items)) if all(strictly_between(one, -inf, inf) for one in items) else None
