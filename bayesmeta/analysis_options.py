@@ -134,6 +134,7 @@ class ModelOptions(Section):
     """``[model]``: the fields of `bayesmeta.model.Model`, as written."""
 
     mods: Formula = "1"
+    scale: Formula = "1"
     likelihood: Annotated[str, model_entry("likelihood")] = "normal"
     effects: Annotated[str, model_entry("effects")] = "normal"
     center: bool = True
@@ -172,7 +173,7 @@ class Regression(Section):
 
     name: Name
     mods: Formula
-    scale: Formula = "1"
+    scale: Formula | None = None
     center: bool | None = None
     engine: Literal["nuts", "exact", "auto"] | None = None
     priors: PriorOptions = field(default_factory=PriorOptions)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bayesmeta.agreement import agreement
@@ -13,9 +12,9 @@ from bayesmeta.errors import ImproperPosteriorError, NumericalError
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.model import Model
 from bayesmeta.regression import moderator_selection, subgroups
-from bayesmeta.sensitivity import leave_one_out, prior_sensitivity, with_priors_of
+from bayesmeta.sensitivity import leave_one_out, prior_sensitivity
 from bayesmeta.workflow.outcome import Checked, Outcome, Subgroups
-from bayesmeta.workflow.prepare import prepare
+from bayesmeta.workflow.prepare import group_model, prepare
 from bayesmeta.workflow.robustness import Robustness, robustness
 
 if TYPE_CHECKING:
@@ -119,6 +118,9 @@ class _Run:
 
     def division(self, one: Division) -> Subgroups:
         """Return the answers of the subgroups; every group keeps the priors of all studies."""
+        if not self.plan.main.model.has_one_tau:
+            text = f"groups of {one.by} have one tau each; the scale formula of the main model is not in them"
+            self.notes.append((f"one-tau-{one.by}", text))
         return Subgroups(
             one.by,
             {name: self.checked(group) for name, group in one.groups.items()},
@@ -135,7 +137,7 @@ class _Run:
         main = self.plan.main
         if why_not(main.problem):
             return None
-        model = replace(with_priors_of(main.problem), mods="1", beta=None)
+        model = group_model(main.problem)
         try:
             return subgroups(self.plan.studies, one.by, model, tau=one.tau, engine="exact")
         except NumericalError as error:

@@ -136,8 +136,7 @@ def prepare(analysis: Analysis, *, engine: str | None = None) -> Plan:
         for one in analysis.subgroups
     ]
     if analysis.moderators.terms and main is not None:
-        terms = " + ".join(analysis.moderators.terms)
-        faults.catch("[moderators]: ", lambda: pose(studies, main.model.with_mods(terms)))
+        faults.catch("[moderators]: ", lambda: _check_moderators(analysis, studies, main.model))
     for measure, others in also.items():
         faults.catch(f"measure '{measure}': ", lambda others=others: pose(others, Model()))  # type: ignore[misc]
     faults.tell()
@@ -203,6 +202,21 @@ def _check_other_priors(analysis: Analysis, studies: Studies) -> None:
             raise type(error)([f"[sensitivity]: {message}" for message in error.messages]) from error
 
 
+def _check_moderators(analysis: Analysis, studies: Studies, model: Model) -> None:
+    """Refuse moderators that cannot be selected."""
+    if not model.has_one_tau:
+        raise ModelError(
+            f"moderators are selected with one tau for all studies; got scale '{model.scale}' in [model]; "
+            "move it to one of the [[regressions]]"
+        )
+    pose(studies, model.with_mods(" + ".join(analysis.moderators.terms)))
+
+
+def group_model(main: Problem) -> Model:
+    """Return the model of a subgroup: a mean and a tau of its own, with the priors of all studies."""
+    return replace(with_priors_of(main), mods="1", beta=None, scale="1", delta=None)
+
+
 def _divided(
     analysis: Analysis, studies: Studies, wanted: Subgroup, main: Planned | None, engine: str
 ) -> Division | None:
@@ -210,7 +224,7 @@ def _divided(
     groups = split_studies(studies, by)
     if main is None:
         return None
-    model = replace(with_priors_of(main.problem), mods="1", beta=None)
+    model = group_model(main.problem)
     if wanted.tau == "shared":
         _check_shared(studies, by, model)
     planned: dict[str, Planned] = {}
