@@ -135,7 +135,8 @@ class Assessment:
         test for a small-study effect, not of the effect; effects are on the analysis scale
         (logarithms for ratios), Bayesian ones posterior medians with 95 % equal-tailed intervals. Methods
         that cannot be used have the reason in `finding`, and so have selection models that the studies do
-        not identify: their likelihood is highest at a mean outside the effects observed. The p of excess
+        not identify: their likelihood is highest at a mean outside the effects observed, or has no maximum
+        within the bounds of the weights. The p of excess
         significance is the exact one.
         """
         import pandas as pd
@@ -332,6 +333,15 @@ def _(result: SelectionModel) -> Cells:
     if not result.identified:
         finding = f"not identified: the likelihood is highest at a mean of {result.estimate:.3g}, {finding}"
         return nan, nan, nan, nan, nan, finding
+    if not result.attained:
+        return (
+            nan,
+            nan,
+            nan,
+            nan,
+            nan,
+            f"no maximum: at the bound the mean is {result.estimate:.3g}, {finding}",
+        )
     return result.estimate, result.lower, result.upper, result.lr, result.lr_p, finding
 
 

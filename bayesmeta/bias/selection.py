@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 
 OUTSIDE = "The mean lies outside the effects observed: these studies do not identify this model."
+UNBOUNDED = "No maximum within the bounds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,7 +51,7 @@ class SelectionModel:
         Family of weight functions.
     estimate, se, lower, upper : float
         Mean effect of all studies, seen or not, on the analysis scale; NaN errors where the information
-        matrix has no inverse.
+        matrix has no inverse. Where the likelihood has no maximum (`attained`) they are those at the bound.
     statistic, p_value : float
         z of the mean effect and its two-sided p-value.
     tau2, tau2_se : float
@@ -64,7 +65,8 @@ class SelectionModel:
     unselected_estimate, unselected_tau2, unselected_log_likelihood : float
         The same by maximum likelihood without selection.
     lr, lr_df, lr_p : float
-        Likelihood-ratio test against no selection; p is NaN where the parameters were given.
+        Likelihood-ratio test against no selection; p is NaN where the parameters were given, and where the
+        likelihood has no maximum, so that its ratio has no known distribution.
     counts : tuple of int
         Studies in each interval of the step function; empty for others.
     notes : tuple of str
@@ -109,6 +111,11 @@ class SelectionModel:
         return OUTSIDE not in self.notes
 
     @property
+    def attained(self) -> bool:
+        """Whether the likelihood has a maximum within the bounds; where it has none, nothing is estimated."""
+        return not any(note.startswith(UNBOUNDED) for note in self.notes)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know."""
         return (*self.notes, *cautions(self.k))
@@ -116,9 +123,10 @@ class SelectionModel:
     def __str__(self) -> str:
         pairs = zip(self.weight.names, self.parameters.tolist(), strict=True)
         found = ", ".join(f"{name}: {value:.4g}" for name, value in pairs)
+        interval = f" [{self.lower:.4g}, {self.upper:.4g}] ({self.level:.0%} CI)" if self.attained else ""
         text = (
             f"Selection model ({self.weight.family}, {self.weight.alternative}): mean effect "
-            f"{self.estimate:.4g} [{self.lower:.4g}, {self.upper:.4g}] ({self.level:.0%} CI), "
+            f"{self.estimate:.4g}{interval}{'' if self.attained else ' at the bound'}, "
             f"{self.unselected_estimate:.4g} without selection; tau2 = {self.tau2:.4g}; weights {found}"
         )
         test = "" if isnan(self.lr_p) else f"; LR({self.lr_df}) = {self.lr:.3f}, p = {self.lr_p:.3g}"
@@ -161,8 +169,9 @@ def selection_model(
 
     Notes
     -----
-    Estimated weights are bounded by 100 times that of the first interval, where the data would have them
-    infinite; the parameters of the other families by 0 (1e-5 for beta) and 100. Errors come from the
+    Estimated weights are bounded by 100 times that of the first interval, the parameters of the other
+    families by 0 (1e-5 for beta) and 100. Where the likelihood still rises at such a bound, as where no study
+    has a p-value in the first interval, a note says so and there is no p-value. Errors come from the
     information matrix of mean, tau^2 and all estimated parameters, or, where that has no inverse, of those
     not at a bound.
     """
@@ -181,6 +190,8 @@ def selection_model(
         errors = _errors(found, ~fixed & _inside(family, found.parameters))
     free = 0 if given is not None else len(family.names)
     lr = max(0.0, 2 * (found.at.value - plain[2]))
+    notes = _notes(family, found, errors, y, counts, known=given is not None)
+    tested = free and not any(note.startswith(UNBOUNDED) for note in notes)
     test = infer(found.parameters[:1], errors[:1], df=nan, level=level)
     return SelectionModel(
         weight=family,
@@ -201,9 +212,9 @@ def selection_model(
         unselected_log_likelihood=plain[2],
         lr=lr,
         lr_df=free,
-        lr_p=float(chdtrc(free, lr)) if free else nan,
+        lr_p=float(chdtrc(free, lr)) if tested else nan,
         counts=counts,
-        notes=_notes(family, found, errors, y, known=given is not None),
+        notes=notes,
         level=level,
         k=studies.k,
     )
@@ -287,19 +298,19 @@ def _inside(family: WeightFunction, parameters: Floats) -> Bools:
 
 
 def _notes(
-    family: WeightFunction, found: Maximum, errors: Floats, y: Floats, *, known: bool
+    family: WeightFunction,
+    found: Maximum,
+    errors: Floats,
+    y: Floats,
+    counts: tuple[int, ...],
+    *,
+    known: bool,
 ) -> tuple[str, ...]:
     notes = []
     if not y.min() <= found.parameters[0] <= y.max():
         notes.append(OUTSIDE)
-    delta, inside = found.parameters[2:].tolist(), _inside(family, found.parameters)[2:].tolist()
-    at_bound = [
-        f"{name} at {value:g}"
-        for name, value, free in zip(family.names, delta, inside, strict=True)
-        if not free and value > 0
-    ]
-    if at_bound and not known:
-        notes.append(f"The likelihood still rises at a bound ({', '.join(at_bound)}): treat with caution.")
+    if not known:
+        notes += _at_bound(family, found, counts)
     if found.parameters[1] == 0:
         notes.append("tau2 = 0, the boundary of its range.")
     if isnan(errors[0]):
@@ -307,3 +318,22 @@ def _notes(
     if not found.settled:
         notes.append("The search for the maximum did not come to rest.")
     return tuple(notes)
+
+
+def _at_bound(family: WeightFunction, found: Maximum, counts: tuple[int, ...]) -> list[str]:
+    """Return the sentence on parameters at which the likelihood still rises; none if there is none.
+
+    A parameter of 0 is no selection, the end of its range and no arbitrary bound.
+    """
+    delta, inside = found.parameters[2:].tolist(), _inside(family, found.parameters)[2:].tolist()
+    at_bound = [
+        f"{name} at {value:g}"
+        for name, value, free in zip(family.names, delta, inside, strict=True)
+        if not free and value > 0
+    ]
+    if not at_bound:
+        return []
+    empty = bool(counts) and counts[0] == 0
+    cause = f"no study has {family.intervals[0]}, to which weights are relative; " if empty else ""
+    listed = ", ".join(at_bound)
+    return [f"{UNBOUNDED}: the likelihood still rises there ({listed}); {cause}no estimate and no p-value."]

@@ -175,9 +175,13 @@ def test_the_level_changes_the_interval(bmd):
 def test_a_maximum_at_a_bound_or_outside_the_effects_is_said(bmd):
     stepped = bias.selection_model(bmd, steps=(0.025, 0.5), alternative="greater")
     assert stepped.notes == (
-        "The likelihood still rises at a bound (0.5 < p <= 1 at 100): treat with caution.",
+        "No maximum within the bounds: the likelihood still rises there (0.5 < p <= 1 at 100); no estimate "
+        "and no p-value.",
         "tau2 = 0, the boundary of its range.",
     )
+    assert isnan(stepped.lr_p)
+    assert stepped.lr == pytest.approx(7.39956, abs=2e-3)  # LRT of metafor, which stopped at a weight of 98.9
+    assert str(stepped).startswith("Selection model (step, greater): mean effect 0.08105 at the bound, ")
     beta = bias.selection_model(bmd, "beta")
     assert (
         beta.notes[0]
@@ -185,6 +189,21 @@ def test_a_maximum_at_a_bound_or_outside_the_effects_is_said(bmd):
     )
     assert beta.warnings[-1] == bias.CAUTION
     assert (stepped.identified, beta.identified) == (True, False)
+    assert (stepped.attained, beta.attained) == (False, False)
+    assert bias.selection_model(bmd).attained
+
+
+def test_an_empty_first_interval_is_named_as_the_cause_of_a_weight_without_bound():
+    # no p below 0.025 to the one side: the weight of all that were seen, relative to none, grows for ever
+    few = bm.Studies.from_effects([0.1, 0.2, -0.1, 0.15], sei=[0.2, 0.3, 0.2, 0.1])
+    found = bias.selection_model(few, alternative="greater")
+    assert found.notes[0] == (
+        "No maximum within the bounds: the likelihood still rises there (0.025 < p <= 1 at 100); no study "
+        "has 0 < p <= 0.025, to which weights are relative; no estimate and no p-value."
+    )
+    row = bias.assess(few, bayesian=False).table().set_index("method").loc["Selection, p < 0.025"]
+    assert row[["estimate", "lower", "upper", "statistic", "p"]].isna().all()
+    assert row["finding"].startswith("no maximum: at the bound the mean is ")
 
 
 def test_impossible_requests_are_refused(bmd, four):
