@@ -95,7 +95,7 @@ def location_scale(
     one_tau = maximum_likelihood(data.data, restricted=restricted)[0]
     peak = highest(likelihood, _same_tau(scale, one_tau))
     if not peak.determined:
-        reason = f"the {method} likelihood does not fall as tau grows: the studies do not determine it"
+        reason = f"the {method} likelihood is flat in a scale coefficient: the studies do not determine it"
         return _absent(known, scale, method, test, reason)
     df = nan if test == "z" else float(data.k - scale.size)
     spread = _spread(scale, peak, df=df, level=known.level)

@@ -40,7 +40,9 @@ SCATTERED = 3000
 STARTS = 8
 """Highest points of the scan from which the climb begins."""
 STEPS = 9
-"""Values of tau that are tried at each end of a column."""
+"""Values of tau that are tried for the farthest studies."""
+DIRECTIONS = 100
+"""Directions in which the farthest studies are sought."""
 BELOW, ABOVE = 3.0, 1.0
 """Logarithms by which the scan goes below the smallest standard error and above the spread of the effects."""
 LONGEST = 1.5
@@ -49,6 +51,8 @@ CONVERGED = 1e-9
 """Last Newton step; the error after it is its square."""
 FLAT = 1e-13
 """Curvature below which there is none."""
+PLATEAU = 1e-8
+"""Curvature below which the studies do not determine a log tau: its standard error is above 10,000."""
 VANISHED = 1e-8
 """Share of tau^2 in the variance of an effect below which a tau has all but vanished."""
 SINGULAR = 1e-10
@@ -95,9 +99,9 @@ class Peak(NamedTuple):
 
     @property
     def determined(self) -> bool:
-        """Whether it is a maximum in gamma."""
+        """Whether it is a maximum in gamma, rather than a plateau."""
         information = self.slope.observed
-        return bool(information.size == 0 or np.linalg.eigvalsh(information)[0] > FLAT)
+        return bool(information.size == 0 or np.linalg.eigvalsh(information)[0] > PLATEAU)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,19 +206,28 @@ def _scanned(likelihood: ScaleLikelihood) -> Floats:
 
 
 def _steep(likelihood: ScaleLikelihood) -> Floats:
-    """Return points where only the studies at one end of a column have a tau to speak of.
+    """Return the highest points among some where only one kind of study has a tau to speak of.
 
-    For each end, the best of some values of their tau; the next studies have the smallest tau of the scan.
+    In each of many directions of eta, those are the studies that are farthest; the next ones have the
+    smallest tau of the scan.
     """
     weights, (low, high) = likelihood.weights, _ends(likelihood)
     same = np.linalg.lstsq(weights, np.ones(len(weights)), rcond=None)[0]
-    found, logs = [], np.linspace(low, high, STEPS)[:, None]
-    for axis, column in zip(np.eye(len(same)), weights.T, strict=True):
-        values = np.unique(column)
-        for last, next_one in ((values[-1], values[-2]), (values[0], values[1])) if values.size > 1 else ():
-            points = logs * same + (logs - low) / (last - next_one) * (axis - last * same)
-            found.append(points[likelihood.values(points).argmax()])
-    return np.array(found).reshape(-1, len(same))
+    directions = np.random.default_rng(0).standard_normal((DIRECTIONS, len(same))) / np.abs(weights).max(
+        axis=0
+    )
+    kinds = np.unique(weights, axis=0)
+    reach = np.sort(directions @ kinds.T, axis=1)
+    gaps = reach[:, -1] - reach[:, -2]
+    farthest = (directions @ kinds.T).argmax(axis=1)
+    chosen = [max(np.flatnonzero(farthest == one), key=gaps.__getitem__) for one in np.unique(farthest)]
+    logs = np.linspace(low, high, STEPS)[:, None]
+    found = []
+    for one in chosen:
+        points = logs * same + (logs - low) / gaps[one] * (directions[one] - reach[one, -1] * same)
+        found.append(points[likelihood.values(points).argmax()])
+    points = np.array(found)
+    return points[np.argsort(-likelihood.values(points))[:STARTS]]
 
 
 def _corners(weights: Floats) -> list[int]:
@@ -260,7 +273,7 @@ def _climbed(likelihood: ScaleLikelihood, eta: Floats) -> Peak:
             peak = _peak(likelihood, face, gamma)
             continue
         step = _newton(peak.slope)
-        reach = float(np.abs(step).max(initial=0.0))
+        reach = _reach(likelihood, peak, step)
         if reach <= CONVERGED:
             return _peak(likelihood, face, gamma + step)
         tried = _risen(likelihood, peak, gamma, step * min(1.0, LONGEST / reach))
@@ -285,6 +298,12 @@ def _newton(slope: Slope) -> Floats:
     bent = np.abs(curvature) > FLAT
     along = np.where(bent, axes.T @ slope.score / np.where(bent, np.abs(curvature), 1.0), 0.0)
     return np.asarray(axes @ along)
+
+
+def _reach(likelihood: ScaleLikelihood, peak: Peak, step: Floats) -> float:
+    """Return by how much a step changes the logarithm of any tau that has not vanished."""
+    seen = peak.tau2 * peak.at.weights[0] >= VANISHED
+    return float(np.abs(likelihood.weights[seen] @ (peak.face.basis @ step)).max(initial=0.0))
 
 
 def _risen(
