@@ -303,11 +303,12 @@ def _coefficient_row(label: str, block: Block, fixed: Block | None) -> tuple[str
 def subgroups(content: Block) -> Iterator[RenderableType]:
     """Yield every division of the studies, with the classical test for differences."""
     for by, division in content["subgroups"].items():
-        yield heading(f"Subgroups by {by}, each with a tau of its own")
-        rows = [_group_row(name, one) for name, one in division["groups"].items()]
+        shared = division.get("shared") or {}
+        yield heading(f"Subgroups by {by}, {'with one tau for all' if shared else 'each with its own tau'}")
+        rows = [_group_row(name, one, shared.get(name)) for name, one in division["groups"].items()]
         yield table(["", "k", "mu", level(content), "tau", "fixed", level(content)], rows)
         for label, one in (division.get("posterior_differences") or {}).items():
-            yield line(_difference_line(label, one, division["tau"]))
+            yield line(_difference_line(label, one))
         for label, one in division["difference"].items():
             yield line(
                 f"Difference, {METHODS[label]}: Q = {number(one['Q'], 2)} on {one['df']:.0f} df, "
@@ -315,26 +316,25 @@ def subgroups(content: Block) -> Iterator[RenderableType]:
             )
 
 
-def _difference_line(label: str, one: Block, tau: str) -> str:
+def _difference_line(label: str, one: Block) -> str:
     """Return the posterior of a difference between two groups."""
     places = places_of(one)
     bounds = interval(one["lower"], one["upper"], places)
-    shared = ", one tau for all" if tau == "shared" else ""
-    chance = probability(one["probability"])
-    return f"{label}: {number(one['median'], places)} {bounds}, P(> 0) = {chance}{shared}"
+    return f"{label}: {number(one['median'], places)} {bounds}, P(> 0) = {probability(one['probability'])}"
 
 
-def _group_row(name: str, one: Block) -> tuple[str, ...]:
+def _group_row(name: str, one: Block, shared: Block | None) -> tuple[str, ...]:
+    """Return a group: its own posterior, or its mean in the regression where tau is shared."""
     posterior, fixed = one["posterior"], one["classical"].get("fixed")
+    if shared and not _is_absent(shared.get("median")):
+        posterior = {"mu": shared, "tau": {"median": shared["tau"]}}
     if not posterior:
         return (name, str(one["k"]), one["status"], "", "", "", "")
     mu, tau = posterior["mu"], posterior["tau"]
     places = places_of(mu)
-    beside = (
-        (number(fixed["estimate"], places), interval(fixed["lower"], fixed["upper"], places))
-        if fixed
-        else ("", "")
-    )
+    beside = ("", "")
+    if fixed:
+        beside = number(fixed["estimate"], places), interval(fixed["lower"], fixed["upper"], places)
     shown = number(mu["median"], places), interval(mu["lower"], mu["upper"], places)
     return (name, str(one["k"]), *shown, number(tau["median"], places), *beside)
 

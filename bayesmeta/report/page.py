@@ -289,8 +289,8 @@ def _subgroups(facts: Facts) -> list[dict[str, Any]]:
     return [
         {
             "by": by,
-            "table": tables.subgroup_table(facts, by, division),
-            "shared": studies_tables.shared_table(facts, by, division),
+            "table": studies_tables.shared_table(facts, by, division)
+            or tables.subgroup_table(facts, by, division),
             "differences": studies_tables.differences_table(facts, by, division),
             "notes": _difference(division),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import exp
 from typing import TYPE_CHECKING, Any
 
 from bayesmeta.report.facts import sentence_case
@@ -152,17 +153,26 @@ def shared_table(facts: Facts, by: str, division: Block) -> Table | None:
     found = division.get("shared") or {}
     if not found:
         return None
-    columns = ["Group", "k", f"Mean effect [{level(facts.prob)}{SPACE}CrI]"]
+    columns = ["Group", "k", f"{facts.effect} [{level(facts.prob)}{SPACE}CrI]", "τ of all"]
+    columns += [f"Fixed effect [{level(facts.classical_level)}{SPACE}CI]"]
     caption = (
-        f"Groups of {by} with one τ for all: posterior median with {facts.credible} on the analysis scale "
-        f"({facts.analysis_scale})."
+        f"Subgroups by {by}, with one τ for all: posterior median with {facts.credible}; fixed effect with "
+        f"{facts.confidence}."
     )
-    rows = [(name, str(one["k"]), _group(one)) for name, one in found.items()]
+    rows = [_group(facts, name, one, division["groups"].get(name) or {}) for name, one in found.items()]
     return table(caption, columns, rows)
 
 
-def _group(one: Block) -> str:
-    return quantity(one).text if known(one.get("median")) else str(one.get("note") or NOTHING)
+def _group(facts: Facts, name: str, one: Block, alone: Block) -> tuple[str, ...]:
+    """Return a row: the group in the regression, and the fixed effect of the group alone."""
+    fixed = (alone.get("classical") or {}).get("fixed")
+    classical = NOTHING if fixed is None else facts.estimate_shown(fixed).text
+    if not known(one.get("median")):
+        return name, str(one["k"]), str(one.get("note") or NOTHING), NOTHING, classical
+    tau = {"median": one["tau"], "lower": one["tau_lower"], "upper": one["tau_upper"]}
+    ratios = {part: exp(min(one[part], 700.0)) for part in ("median", "lower", "upper")}
+    mean = {**one, "exp": ratios} if facts.is_ratio else one
+    return name, str(one["k"]), facts.effect_shown(mean).text, quantity(tau).text, classical
 
 
 def inclusion_table(facts: Facts) -> Table | None:

@@ -84,10 +84,15 @@ class _Figures:
 
     def _forest(self) -> tuple[str, str, Axes]:
         division = self.outcome.subgroups[0] if self.outcome.subgroups else None
-        groups = None if division is None else {name: one.fit for name, one in division.groups.items()}
-        ax = plots.forest(self.fit, subgroups=groups, prob=self.prob, kind=self.kind)
+        exact = None if division is None else division.exact
+        shared = exact if exact is not None and exact.tau == "shared" else None
+        own = {} if division is None else {name: one.fit for name, one in division.groups.items()}
+        ax = plots.forest(
+            self.fit, subgroups=own if shared is None else shared, prob=self.prob, kind=self.kind
+        )
         blocks = "" if division is None else f" by {clean(division.by)}"
-        diamonds = " Open diamonds are subgroups with a τ of their own." if division is not None else ""
+        whose = "one τ for all" if shared is not None else "a τ of their own"
+        diamonds = "" if division is None else f" Open diamonds are subgroups with {whose}."
         pooled = (
             " The filled diamond is the pooled effect, the bar the effect in a new study."
             if self.fit.problem.is_pooled

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import numpy as np
 import pytest
+from rich.console import Console
 
 import bayesmeta as bm
+from bayesmeta.cli import view
+from bayesmeta.report import render
 from bayesmeta.report import studies_tables as tables
 from bayesmeta.report.facts import Facts
 
@@ -85,8 +90,30 @@ def test_groups_that_share_tau_are_the_levels_of_a_regression(facts):
     # 4,000 draws: a standard error of 0.016 sd
     gap = np.diff(draws, axis=1)
     assert difference["mean"] == pytest.approx(gap.mean(), abs=0.08 * gap.std())
-    assert tables.shared_table(facts, "site", division).rows[0].cells[0] == "hip"
+    assert cells(tables.shared_table(facts, "site", division).rows[0])[0] == "hip"
     assert "one τ for all groups" in tables.differences_table(facts, "site", division).caption
+
+
+def test_report_and_terminal_show_groups_that_share_tau_as_the_regression_has_them(facts):
+    regression = bm.fit(given(), bm.Model(mods="0 + C(site)"))
+    apart = bm.fit(bm.Studies.from_effects([0.10, 0.30], sei=[0.10, 0.12], measure="SMD"), bm.Model())
+    mean, tau = regression.marginal("site[hip]"), regression.marginal("tau").median
+    assert abs(tau - apart.marginal("tau").median) > 0.02  # lest both tables read the same
+    page = render(facts.document)
+    assert "Subgroups by site, with one τ for all" in page
+    assert "Subgroups by site, each with a τ of its own" not in page
+    row = cells(tables.shared_table(facts, "site", facts.document["subgroups"]["site"]).rows[0])
+    assert row[2].startswith(f"{mean.median:.2f} [") or row[2].startswith(f"{mean.median:.3f} [")
+    assert row[3].startswith(f"{tau:.2f} [") or row[3].startswith(f"{tau:.3f} [")
+    console = Console(file=StringIO(), width=100)
+    for part in view.subgroups(facts.document):
+        console.print(part)
+    heading, _, hip, *_ = console.file.getvalue().strip().splitlines()
+    assert heading.rstrip() == "Subgroups by site, with one tau for all"
+    name, k, shown, *_ = hip.split()
+    assert (name, k) == ("hip", "2")
+    assert float(shown) == pytest.approx(mean.median, abs=5e-4)
+    assert f" {tau:.3f} " in hip
 
 
 def test_selected_moderators_are_those_of_the_function(facts):
