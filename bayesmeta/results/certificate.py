@@ -20,7 +20,8 @@ LIMIT = 1e-8
 """Relative difference of two answers above which neither stands."""
 TOO_SLOW = (
     "moment {order:g} of {quantity} exists, but its tail falls too slowly to be integrated; use a prior of "
-    "tau with a lighter tail, such as HalfNormal or HalfCauchy"
+    "tau with a lighter tail, such as HalfNormal or HalfCauchy, or take the median and intervals of "
+    "fit.marginal(name), which exist all the same"
 )
 """What is said of a moment that exists and cannot be had."""
 EPSILON = float(np.finfo(float).eps)

@@ -69,7 +69,8 @@ def test_a_moment_whose_tail_hardly_falls_is_refused_though_it_exists():
     assert fit.marginal("tau").sd > 0
     message = (
         "moment 3 of tau exists, but its tail falls too slowly to be integrated; use a prior of tau with a "
-        "lighter tail, such as HalfNormal or HalfCauchy"
+        "lighter tail, such as HalfNormal or HalfCauchy, or take the median and intervals of "
+        "fit.marginal(name), which exist all the same"
     )
     with pytest.raises(NumericalError) as caught:
         fit.marginal("tau").skewness  # noqa: B018 - asking is what raises
