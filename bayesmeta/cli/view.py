@@ -19,6 +19,7 @@ from bayesmeta.cli.layout import (
     table,
 )
 from bayesmeta.cli.robust import robust
+from bayesmeta.cli.spread import is_spread, spread_cells, spread_tests, twin
 from bayesmeta.cli.verdicts import agreement, verdicts
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def header(content: Block) -> Iterator[RenderableType]:
     yield line(f"{scale(content)}; {studies}{_excluded(content)}")
     yield line(f"Priors: {priors(content['priors'])}")
     yield line(f"Method: {method(content)}")
+    if content.get("scale", "1").strip() != "1":
+        yield line(f"tau differs between studies, by {content['scale']}")
 
 
 def _excluded(content: Block) -> str:
@@ -132,7 +135,7 @@ def method(content: Block) -> str:
 def pooled(content: Block) -> Iterator[RenderableType]:
     """Yield the effects, and the probabilities of the statements."""
     posterior = content["posterior"]
-    names = [name for name in posterior if _is_quantity(posterior[name]) and name not in HETEROGENEITY]
+    names = [name for name in posterior if _is_quantity(posterior[name]) and not is_spread(name)]
     kind = KINDS[content["interval"]["kind"]]
     ratio = "exp" in posterior[names[0]]
     yield heading(f"Effect: {'log ' if ratio else ''}{content['effect'].lower()}")
@@ -173,24 +176,27 @@ def places_of(block: Block, digits: int = 3) -> int:
 
 
 def heterogeneity(content: Block) -> Iterator[RenderableType]:
-    """Yield the posteriors of tau and what follows from it, with REML and Q-profile beside them."""
+    """Yield the posteriors of tau and what follows from it, with REML and Q-profile beside them.
+
+    Where tau differs between studies, REML of the same model and its Wald intervals are beside them.
+    """
     posterior, reml = content["posterior"], content["classical"].get("REML")
-    found = [name for name in HETEROGENEITY if name in posterior]
+    by_scale = content["classical"].get("REML_LS", {}).get("spread", {}).get("quantities")
+    found = [name for name in posterior if is_spread(name) and _is_quantity(posterior[name])]
     yield heading("Heterogeneity")
     rows = []
     for name in found:
         block = posterior[name]
         places = places_of(block, 2)
-        rows.append(
-            (
-                HETEROGENEITY[name],
-                number(block["median"], places),
-                number(block["mean"], places, absent=MISSING_MOMENT),
-                interval(block["lower"], block["upper"], places),
-                *_classical(name, reml, places),
-            )
-        )
-    yield table(["", "median", "mean", level(content), "REML", "Q-profile"], rows)
+        beside = spread_cells(by_scale.get(name), places) if by_scale else _classical(name, reml, places)
+        mean = [] if by_scale else [number(block["mean"], places, absent=MISSING_MOMENT)]
+        limits = interval(block["lower"], block["upper"], places)
+        rows.append((HETEROGENEITY.get(name, name), number(block["median"], places), *mean, limits, *beside))
+    if by_scale:
+        yield table(["", "median", level(content), "REML", level(content)], rows)
+    else:
+        yield table(["", "median", "mean", level(content), "REML", "Q-profile"], rows)
+    yield from spread_tests(content["classical"])
 
 
 def _classical(name: str, reml: Block | None, places: int) -> tuple[str, str]:
@@ -241,39 +247,12 @@ def regressions(content: Block) -> Iterator[RenderableType]:
     """Yield the coefficients of every regression, with those of the fixed effect or REML beside them."""
     for name, one in content["regressions"].items():
         yield heading(f"Regression {name}: {one['mods']}")
-        method, classical = _beside(one["classical"])
+        method, classical = twin(one["classical"])
         quantities = {**one["coefficients"], "tau": one["tau"], **(one.get("spread") or {})}
         rows = [_coefficient_row(label, block, classical.get(label)) for label, block in quantities.items()]
         yield table(["", "median", "sd", level(content), method, "p"], rows)
         yield line(_regression_line(one))
         yield from spread_tests(one["classical"])
-
-
-def _beside(classical: Block) -> tuple[str, Block]:
-    """Return which classical answer stands beside a regression, and its estimates by name.
-
-    That is the fixed effect; where tau differs between studies, REML of the same model.
-    """
-    method = "REML_LS" if "REML_LS" in classical else "fixed"
-    found = classical.get(method, {})
-    own = found.get("coefficients") or ({"mu": found} if found else {})
-    spread = found.get("spread", {}).get("quantities", {})
-    return "REML" if spread else "fixed", {**own, **spread}
-
-
-def spread_tests(classical: Block) -> Iterator[RenderableType]:
-    """Yield the classical tests that all studies have one tau, and what to doubt about its estimates."""
-    spread = classical.get("REML_LS", {}).get("spread")
-    if not spread:
-        return
-    if spread["LR"] is not None and isfinite(spread["LR"]):
-        wald = "does not exist" if _is_absent(spread["QS_p"]) else f"p = {p_value(spread['QS_p'])}"
-        yield line(
-            f"One tau for all studies, REML: likelihood ratio {number(spread['LR'], 2)} on "
-            f"{spread['LR_df']:.0f} df, p = {p_value(spread['LR_p'])}; Wald test {wald}"
-        )
-    for note in spread["notes"]:
-        yield line(f"Note: {note['message']}")
 
 
 def _is_absent(value: float | None) -> bool:

@@ -93,13 +93,16 @@ def _from_numbers(facts: Facts) -> str:
 
 def _model(facts: Facts) -> str:
     document, priors = facts.document, facts.document["priors"]
-    usual = {"mods": "1", "center": True, "likelihood": "normal", "effects": "normal"}
+    usual = {"mods": "1", "scale": "1", "center": True, "likelihood": "normal", "effects": "normal"}
     options: dict[str, Any] = {
         name: document[name] for name, value in usual.items() if document.get(name, value) != value
     }
     for name in ("mu", "tau", "tau2", "baseline", "beta"):
         if name in priors and not (facts.is_common and name in {"tau", "tau2"}):
             options[name] = _prior(priors[name]["prior"])
+    if facts.has_scale and priors.get("delta", {}).get("prior"):
+        named = priors["delta"]["prior"].items()
+        options["delta"] = _prior({name.removeprefix("delta[")[:-1]: prior for name, prior in named})
     return f"model = {_call('bm.Model', _keywords(options))}"
 
 

@@ -105,6 +105,11 @@ class Facts:
         return any("exp" in one for one in (self.posterior.get("mu", {}), *blocks))
 
     @property
+    def has_scale(self) -> bool:
+        """Whether tau differs between studies."""
+        return str(self.document.get("scale") or "1").strip() != "1"
+
+    @property
     def is_common(self) -> bool:
         """Whether tau is 0 by assumption."""
         return bool(self.document.get("effects") == "common")

@@ -147,14 +147,16 @@ def _spread_sentence(facts: Facts) -> str:
         return "All studies are assumed to have the same true effect."
     tau = facts.posterior["tau"]
     shown = quantity(tau)
+    what = "standard deviations whose geometric mean is" if facts.has_scale else "a standard deviation of"
     text = (
-        "The true effects of the studies differ with a standard deviation of "
-        f"{facts.units_of_tau(shown.centre)} "
+        f"The true effects of the studies differ with {what} {facts.units_of_tau(shown.centre)} "
         f"{shown.interval}"
     )
     if facts.is_ratio:
         factor = ratio_of_tau(tau.get("median"))
         text += f" on the log scale: ratios of a study and the mean typically differ by a factor of {factor}"
+    if facts.has_scale:
+        text += f", τ depending on {facts.document['scale']}"
     return f"{text}."
 
 

@@ -50,6 +50,8 @@ def _model(facts: Facts, cite: Citations) -> str:
     spread = (
         "" if facts.is_common else ", and the true effects normal about their mean with standard deviation τ"
     )
+    if facts.has_scale:
+        spread += f" that depends on “{facts.document['scale']}” {cite('location_scale')}"
     studies = "1 study" if facts.k == 1 else f"{facts.k} studies"
     return (
         f"{studies[0].upper()}{studies[1:]} of {facts.group1} against {facts.group2} entered a Bayesian "
@@ -73,7 +75,8 @@ def technique(facts: Facts, cite: Citations) -> str:
     software = f"bayesmeta {versions['bayesmeta']}" if "bayesmeta" in versions else "bayesmeta"
     if not facts.is_sampled:
         return (
-            f"The posterior was computed by numerical integration over τ with {software}, refined until "
+            "The posterior was computed by numerical integration over "
+            f"{'the scale parameters' if facts.has_scale else 'τ'} with {software}, refined until "
             "two sets "
             "of nodes agreed; there is no Monte Carlo error."
         )
@@ -119,8 +122,8 @@ def _classical(facts: Facts, cite: Citations) -> str:
     if not names:
         return ""
     cited = [
-        f"{METHODS[name]} {cite(name)}"
-        if name in {"DL", "PM", "REML", "REML_HK", "MH", "Peto"}
+        f"{METHODS[name]} {cite('location_scale' if name.endswith('_LS') else name)}"
+        if name in {"DL", "PM", "REML", "REML_HK", "MH", "Peto", "ML_LS", "REML_LS"}
         else METHODS[name]
         for name in names
     ]
@@ -287,7 +290,7 @@ def _zero_cells(data: Block) -> str:
 def heterogeneity_words(facts: Facts) -> str:
     """Return tau on a scale that can be interpreted: where true effects lie about their mean."""
     tau = facts.posterior.get("tau") or {}
-    if facts.is_common or not known(tau.get("median")):
+    if facts.is_common or facts.has_scale or not known(tau.get("median")):
         return ""
     half = NORMAL_95 * float(tau["median"])
     if facts.is_ratio:

@@ -30,6 +30,8 @@ WORKS = {
     "model. J Educ Behav Stat 30:261–293. doi:10.3102/10769986030003261",
     "REML_HK": "Knapp G, Hartung J (2003). Improved tests for a random effects meta-regression with a single "
     "covariate. Stat Med 22:2693–2710. doi:10.1002/sim.1482",
+    "location_scale": "Viechtbauer W, López-López JA (2022). Location-scale models for meta-analysis. Res "
+    "Synth Methods 13:697–715. doi:10.1002/jrsm.1562",
     "qprofile": "Viechtbauer W (2007). Confidence intervals for the amount of heterogeneity in "
     "meta-analysis. Stat "
     "Med 26:37–52. doi:10.1002/sim.2514",

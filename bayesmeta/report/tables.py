@@ -245,6 +245,10 @@ def benefit_statement(facts: Facts) -> str:
 def heterogeneity_table(facts: Facts) -> Table:
     """Return tau, tau2, I2, H2 as posteriors, with REML and Q-profile beside."""
     post, reml = facts.posterior, facts.classical.get("REML", {})
+    if facts.has_scale:
+        from bayesmeta.report.spread import scale_table
+
+        return scale_table(facts)
     named = [("tau", "Between-study SD, τ"), ("tau2", "Between-study variance, τ²")]
     named += [("I2", "I², percent of the variability"), ("H2", "H², ratio of variances")]
     rows = [
@@ -311,11 +315,19 @@ SHORT = {
 
 
 def spread_text(classical: Block) -> str:
-    """Return the classical tests that all studies have one tau, and what to doubt; empty where it is one."""
+    """Return what the classical columns of a location-scale model are; empty where there is one tau."""
     spread = classical.get("REML_LS", {}).get("spread")
     if not spread:
         return ""
     text = f" {SHORT['REML_LS']}, is the same location-scale model; the other classical columns have one τ."
+    return text + tests_of_scale(classical)
+
+
+def tests_of_scale(classical: Block) -> str:
+    """Return the classical tests that all studies have one tau, and what to doubt, as sentences."""
+    spread, text = classical.get("REML_LS", {}).get("spread"), ""
+    if not spread:
+        return ""
     if known(spread["LR"]):
         wald = "does not exist" if not known(spread["QS_p"]) else f"p {_p(spread['QS_p'])}"
         text += (
@@ -329,18 +341,19 @@ def _coefficient_row(name: str, block: Block, regression: Block, twins: Sequence
     places = decimals_for(spread_of(block))
     cells = [quantity(block).text, _positive(name, block, regression)]
     for method in twins:
-        one = _estimates(regression["classical"][method]).get(name)
-        cells.append(NOTHING if one is None or not known(one.get("estimate")) else _twin(one, places))
+        one = estimates(regression["classical"][method]).get(name)
+        cells.append(NOTHING if one is None or not known(one.get("estimate")) else twin(one, places))
     return Row((name, *cells))
 
 
-def _estimates(classical: Block) -> Block:
+def estimates(classical: Block) -> Block:
     """Return the estimates of a classical analysis by name: coefficients, taus and their log ratios."""
     own = classical.get("coefficients") or {"mu": classical}
     return {**own, **classical.get("spread", {}).get("quantities", {})}
 
 
-def _twin(one: Block, places: int) -> str:
+def twin(one: Block, places: int) -> str:
+    """Return a classical estimate with interval and p, as far as they exist."""
     estimate, lower, upper = (number(one.get(part), places) for part in ("estimate", "lower", "upper"))
     text = f"{estimate} {bracketed(lower, upper)}" if known(one.get("lower")) else estimate
     return f"{text}\np {_p(one['p'])}" if known(one.get("p")) else text

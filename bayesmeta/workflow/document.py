@@ -60,6 +60,7 @@ def document(outcome: Outcome) -> Block:
         "p": fit.problem.p,
         "data": data_block(outcome.analysis),
         "mods": fit.model.mods,
+        "scale": fit.model.scale,
         "center": fit.model.center,
         "likelihood": fit.model.likelihood,
         "effects": fit.model.effects,

@@ -113,6 +113,12 @@ def robustness(analysis: Analysis, fit: Fit) -> Robustness:
     reason = why_not(fit.problem)
     if reason:
         reasons["all"] = f"much of the sensitivity rests on exact fits, and there is none for {reason}"
+    elif not fit.model.has_one_tau:
+        reason = f"scale '{fit.model.scale}'"
+        reasons["all"] = (
+            "much of the sensitivity takes one tau for all studies: Bayes factors, the atlas of priors, "
+            f"tipping points, outliers, subsets of the studies; the main model has {reason}"
+        )
     found = {name: _attempted(name, part, reasons) for name, part in _parts(analysis, fit, not reason)}
     return Robustness(**{name: one for name, one in found.items() if one is not None}, reasons=reasons)
 
