@@ -5,6 +5,9 @@ The single fit is certified elsewhere (tests/exact) against 30-digit arithmetic.
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
@@ -104,6 +107,20 @@ def test_more_subsets_than_asked_for_are_drawn_with_equal_chances_and_none_twice
     assert (other.included != found.included).any()
     for row in (0, 700, 1499):
         assert_row_is(found, row, bm.fit(many_studies(12).take(found.included[row]), MODEL))
+
+
+def test_as_many_subsets_as_16_studies_have_are_drawn_unless_more_are_asked_for():
+    default = inspect.signature(bm.gosh).parameters["most"].default
+    assert default == 2**16
+    assert len(bm.gosh(many_studies(12), MODEL)) == 2**12 - 1
+
+
+@pytest.mark.parametrize("tau", ["HalfNormal(0.5)", "Uniform(0, 2)"])
+def test_progress_is_reported_up_to_the_last_subset(tau):
+    told = []
+    found = bm.gosh(studies(), replace(MODEL, tau=tau), report=lambda *done: told.append(done))
+    assert told[-1] == (len(found), len(found)) == (31, 31)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
 def test_drawn_subsets_keep_their_least_number_of_studies():
