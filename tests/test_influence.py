@@ -146,7 +146,7 @@ def test_classical_twins_are_metafors(name):
 def test_there_is_no_influence_without_others_or_with_moderators():
     with pytest.raises(ModelError) as caught:
         bm.influence(bm.fit(studies().take([0]), MODEL))
-    assert str(caught.value) == "leave-one-out needs at least 2 studies; got 1"
+    assert str(caught.value) == "influence needs at least 2 studies; got 1"
     given = studies(data={"x": [0.0, 1.0, 2.0, 4.0]})
     model = bm.Model("x", mu="Normal(0, 1)", beta="Normal(0, 1)", tau="HalfNormal(0.3)")
     with pytest.raises(ModelError) as caught:

@@ -12,28 +12,32 @@ and WAIC. Stat Comput 27:1413-1432. doi:10.1007/s11222-016-9696-4
 
 from __future__ import annotations
 
-from math import nan, sqrt
-from typing import TYPE_CHECKING, Any
+from math import isfinite, nan, sqrt
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import special
 
-from bayesmeta.classical import classical
+from bayesmeta.classical.likelihood import maximum_likelihood
+from bayesmeta.classical.problem import problem
 from bayesmeta.engines.exact import why_not
-from bayesmeta.errors import BayesmetaError, ModelError
+from bayesmeta.errors import ModelError
+from bayesmeta.fitting import fit as make_fit
 from bayesmeta.kernel import LOG_2PI
 from bayesmeta.quadrature import panels
 from bayesmeta.results.exact import ExactPosterior
 from bayesmeta.results.fit import require_fit
-from bayesmeta.sensitivity.omitted import leave_one_out
+from bayesmeta.sensitivity.kept import with_priors_of
 from bayesmeta.sensitivity.subsets import require_pooled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
 
-    from bayesmeta.classical import Classical
+    from bayesmeta.arrays import Floats
     from bayesmeta.results.fit import Fit
-    from bayesmeta.sensitivity.omitted import LeftOut
+    from bayesmeta.results.marginal import Marginal
 
 REACH = 18.0
 """Largest ``asinh`` of a distance, in spreads, at which densities are compared."""
@@ -96,15 +100,40 @@ def influence(fit: Fit) -> pd.DataFrame:
         raise ModelError(f"influence needs the exact engine, which cannot run {reason}")
     if not isinstance(fit.posterior, ExactPosterior):
         raise ModelError(f"influence takes an exact fit; got one by {fit.engine}; use engine='exact'")
-    reml = _reml(fit)
-    rows = [_row(fit, i, one, reml) for i, one in enumerate(leave_one_out(fit, engine="exact"))]
+    if fit.problem.k < 2:
+        raise ModelError(f"influence needs at least 2 studies; got {fit.problem.k}")
+    whole = _Whole(fit.marginal("mu"), fit.marginal("tau").median, _restricted(fit))
+    rows = [_row(fit, i, others, whole) for i, others in enumerate(_omissions(fit))]
     return pd.DataFrame(rows, index=pd.Index(fit.problem.studies.slab, name="study"))
 
 
-def _row(fit: Fit, i: int, one: LeftOut, reml: Classical | None) -> dict[str, float]:
+def _omissions(fit: Fit) -> Iterator[Fit]:
+    """Yield the answer without each study in turn, the priors being those of all."""
+    model, studies = with_priors_of(fit), fit.problem.studies
+    for i in range(studies.k):
+        yield make_fit(studies.without(i), model, engine="exact")
+
+
+class _Restricted(NamedTuple):
+    """Restricted maximum likelihood."""
+
+    estimate: float
+    se: float
+    tau2: float
+
+
+class _Whole(NamedTuple):
+    """The answer from all studies, as far as rows are compared with it."""
+
+    mu: Marginal
+    tau: float
+    reml: _Restricted
+
+
+def _row(fit: Fit, i: int, others: Fit, all_studies: _Whole) -> dict[str, float]:
     y, v = float(fit.problem.y[i]), float(fit.problem.v[i])
-    whole, without = fit.marginal("mu"), one.fit.marginal("mu")
-    tau, tau_without = fit.marginal("tau").median, one.fit.marginal("tau").median
+    whole, without = all_studies.mu, others.marginal("mu")
+    tau_without = others.marginal("tau").median
     shift = (whole.mean - without.mean) / whole.sd
     hellinger, kl = distances(whole.distribution, without.distribution)
     return {
@@ -114,11 +143,11 @@ def _row(fit: Fit, i: int, one: LeftOut, reml: Classical | None) -> dict[str, fl
         "tau": tau_without,
         "shift": shift,
         "cook": shift**2,
-        "tau_change": tau - tau_without,
+        "tau_change": all_studies.tau - tau_without,
         "hellinger": hellinger,
         "kl": kl,
-        **_predicted(y, v, one.fit),
-        **_classical(y, v, one, reml),
+        **_predicted(y, v, others),
+        **_classical(y, v, others, all_studies.reml),
     }
 
 
@@ -133,14 +162,20 @@ def distances(first: Any, second: Any) -> tuple[float, float]:
     Notes
     -----
     Integrated by Gauss-Legendre panels over ``asinh`` of the distance from the median, which turns polynomial
-    tails into exponential ones. The divergence is that of `second` from `first`, ``E log(p / q)`` under p.
+    tails into exponential ones; panels at whose ends both densities vanish are left out. The divergence is
+    that of `second` from `first`, ``E log(p / q)`` under p.
     """
     quarter, centre, three = first.quantile(np.array([0.25, 0.5, 0.75]))[:, 0]
     width = (three - quarter) / 2
     others = np.arcsinh((second.quantile(PLACES)[:, 0] - centre) / width)
-    rule = panels(np.unique(np.concatenate([np.linspace(-REACH, REACH, PANELS + 1), others])))
-    x = centre + width * np.sinh(rule.x)
-    weights = rule.weights * width * np.cosh(rule.x)
+    edges = np.unique(np.concatenate([np.linspace(-REACH, REACH, PANELS + 1), others]))
+    ends = centre + width * np.sinh(edges)
+    there = (first.density(ends)[:, 0] > LEAST) | (second.density(ends)[:, 0] > LEAST)
+    rule = panels(edges)
+    kept = np.repeat(there[:-1] | there[1:], rule.x.size // (edges.size - 1))
+    u = rule.x[kept]
+    x = centre + width * np.sinh(u)
+    weights = rule.weights[kept] * width * np.cosh(u)
     p, q = first.density(x)[:, 0], second.density(x)[:, 0]
     affinity = float(weights @ np.sqrt(p * q))
     counts = (p > LEAST) & (q > LEAST)
@@ -156,31 +191,45 @@ def _predicted(y: float, v: float, others: Fit) -> dict[str, float]:
     nodes = best.nodes
     sds = np.sqrt(nodes.cov[:, :, 0] + nodes.tau2[:, None] + v)
     z = (y - nodes.beta[:, 0]) / sds[:, 0]
-    below, above = (float(special.logsumexp(special.log_ndtr(side * z), b=nodes.weights)) for side in (1, -1))
+    below, above = (_log_mean(special.log_ndtr(side * z), nodes.weights) for side in (1, -1))
     normal = special.ndtri_exp(below) if below < above else -special.ndtri_exp(above)
     log_density = -0.5 * (z * z + LOG_2PI) - np.log(sds[:, 0])
-    elpd = special.logsumexp(log_density, b=nodes.weights)
-    return {"pit": float(np.exp(below)), "z": float(normal), "elpd": float(elpd)}
+    elpd = _log_mean(log_density, nodes.weights)
+    return {"pit": float(np.exp(below)), "z": float(normal), "elpd": elpd}
 
 
-def _reml(fit: Fit) -> Classical | None:
-    try:
-        return classical(fit.studies, method="REML")
-    except BayesmetaError:
-        return None
+def _log_mean(logs: Floats, weights: Floats) -> float:
+    """Return the log of the weighted mean of the exponentials of logs (m,)."""
+    top = float(logs.max())
+    return float(top + np.log(weights @ np.exp(logs - top))) if isfinite(top) else top
 
 
-def _classical(y: float, v: float, one: LeftOut, reml: Classical | None) -> dict[str, float]:
+def _restricted(fit: Fit) -> _Restricted:
+    """Return the classical answer of a fit without moderators; one study has no tau^2."""
+    y, v = fit.problem.y, fit.problem.v
+    if fit.problem.k < 2:
+        return _Restricted(float(y[0]), nan, nan)
+    tau2, _ = maximum_likelihood(problem(y, v).data, restricted=True)
+    return _Restricted(*_pooled(y, v + tau2), float(tau2))
+
+
+def _pooled(y: Floats, v: Floats) -> tuple[float, float]:
+    """Return the mean weighted by inverse variances, counted from the most precise effect, and its error."""
+    weights, centre = 1 / v, y[np.argmin(v)]
+    total = weights.sum()
+    return float(centre + weights @ (y - centre) / total), float(total**-0.5)
+
+
+def _classical(y: float, v: float, others: Fit, reml: _Restricted) -> dict[str, float]:
     """Return the classical twins, NaN where they do not exist."""
-    names = ("fixed", "REML", "REML_tau", "REML_shift", "REML_cook", "REML_rstudent")
-    found = dict.fromkeys(names, nan)
-    if one.fixed is not None:
-        found["fixed"] = float(one.fixed.beta[0])
-    others = _reml(one.fit)
-    if others is None or reml is None:
-        return found
-    estimate, se, tau2 = float(others.beta[0]), float(others.se[0]), float(others.tau2)
-    moved = float(reml.beta[0]) - estimate
-    found |= {"REML": estimate, "REML_tau": sqrt(tau2), "REML_shift": moved / float(reml.se[0])}
+    estimate, se, tau2 = _restricted(others)
+    shift = (reml.estimate - estimate) / reml.se
     residual = (y - estimate) / sqrt(v + tau2 + se**2)
-    return found | {"REML_cook": found["REML_shift"] ** 2, "REML_rstudent": residual}
+    return {
+        "fixed": _pooled(others.problem.y, others.problem.v)[0],
+        "REML": estimate,
+        "REML_tau": sqrt(tau2),
+        "REML_shift": shift,
+        "REML_cook": shift**2,
+        "REML_rstudent": residual,
+    }
