@@ -84,9 +84,9 @@ def informativeness(fit: Fit) -> tuple[Informativeness, ...]:
 
     A prior of tau is not counted in studies. The information of a study about tau, ``2 tau^2 w_i^2``,
     vanishes at tau = 0, so that the expected ratio of informations (Neuenschwander et al. 2020) is infinite
-    for a half-normal prior, whose own information is ``1 / sigma^2`` everywhere, and 0 for an exponential one,
-    whose own is 0; and either would be another number for tau^2. The Hellinger distance and the overlap do not
-    depend on that choice.
+    for a half-normal prior, whose own information is ``1 / sigma^2`` everywhere, and 0 for an exponential
+    one, whose own is 0; and either would be another number for tau^2. The Hellinger distance and the overlap
+    do not depend on that choice.
 
     Examples
     --------
