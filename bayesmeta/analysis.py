@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
@@ -135,6 +135,8 @@ class Analysis:
     def regression_model(self, regression: Regression) -> Model:
         """Return the model of one of the regressions; what it leaves out is as in ``[model]``.
 
+        The prior of delta belongs to a scale formula: with ``scale = "1"`` that of ``[model]`` is left out.
+
         Parameters
         ----------
         regression : Regression
@@ -148,6 +150,8 @@ class Analysis:
         center = self.model.center if regression.center is None else regression.center
         scale = self.model.scale if regression.scale is None else regression.scale
         priors = regression.priors.over(self.model.priors)
+        if scale.strip() == "1":
+            priors = replace(priors, delta=regression.priors.delta)
         return self._model(regression.mods, scale, center, priors)
 
     def _model(self, mods: str, scale: str, center: bool, priors: PriorOptions) -> Model:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bayesmeta.agreement import agreement
 from bayesmeta.classical import subgroup_difference
 from bayesmeta.engines.components import why_not
-from bayesmeta.errors import ImproperPosteriorError, NumericalError
+from bayesmeta.errors import DataError, FormulaError, ImproperPosteriorError, NumericalError
 from bayesmeta.fitting import fit as make_fit
 from bayesmeta.model import Model
 from bayesmeta.regression import moderator_selection, subgroups
@@ -156,6 +156,10 @@ class _Run:
             return leave_one_out(fit, seed=self.seed, **self.sampled_by(fit))
         except ImproperPosteriorError as error:
             self.notes.append(("leave-one-out", f"without one of the studies {error}"))
+            return ()
+        except (DataError, FormulaError) as error:
+            text = f"studies could not be left out in turn, because a formula needs each of them: {error}"
+            self.notes.append(("leave-one-out", text))
             return ()
 
     def other_priors(self) -> tuple[Any, ...]:
