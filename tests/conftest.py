@@ -1,9 +1,11 @@
-"""What every run of the tests shares: bytecode of the libraries, compiled once for all processes."""
+"""What every run of the tests shares: bytecode of the libraries, and one worker for all that samples."""
 
 from __future__ import annotations
 
 import os
 import sys
+
+import pytest
 
 
 def pytest_configure(config):
@@ -18,3 +20,21 @@ def pytest_configure(config):
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = folder
     sys.dont_write_bytecode, sys.pycache_prefix = False, folder
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give a file to one worker, as ``--dist loadfile`` does, and all of ``tests/nuts`` to one.
+
+    A worker that samples starts a sampling process, which compiles for seventeen seconds.
+    """
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            folder = "tests/nuts/"
+            return folder if nodeid.startswith(folder) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
