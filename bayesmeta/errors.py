@@ -116,6 +116,18 @@ def told(value: object) -> str:
     return type(value).__name__
 
 
+def require_flag(name: str, value: object) -> None:
+    """Refuse what is neither True nor False.
+
+    Raises
+    ------
+    AnalysisError
+        With what was given.
+    """
+    if not isinstance(value, bool):
+        raise AnalysisError(f"{name} must be True or False; got {told(value)}")
+
+
 def is_one_of(value: object, known: Iterable[str]) -> bool:
     """Return whether a value is a text and one of the known words."""
     return isinstance(value, str) and value in known

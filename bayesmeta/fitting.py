@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from bayesmeta.arrays import is_whole
 from bayesmeta.engines.components import exact_posterior, why_not
 from bayesmeta.errors import AnalysisError, ModelError, is_one_of, suggest, told
 from bayesmeta.model import Model
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from bayesmeta.studies import Studies
 
 ENGINES = ("auto", "exact", "nuts")
+LARGEST_SEED = 2**32 - 1
 SAMPLING_OPTIONS = ("chains", "tune", "draws", "target_accept")
 
 
@@ -69,6 +71,8 @@ def fit(
     ('exact', 0.1942)
     """
     check_options(engine, options)
+    if seed is not None and not is_whole(seed, 0, LARGEST_SEED):
+        raise AnalysisError(f"seed must be a whole number from 0 to {LARGEST_SEED}; got {told(seed)}")
     problem = pose(studies, Model() if model is None else model)
     if chosen_engine(problem, engine) == "exact":
         return Fit(studies, problem, exact_posterior(problem))

@@ -12,7 +12,7 @@ import numpy as np
 from bayesmeta.bias.arms import arcsine, harbord, macaskill, peters, pustejovsky_rodgers
 from bayesmeta.bias.average import BiasAverage, average
 from bayesmeta.bias.bayes import StepPosterior, step_posterior
-from bayesmeta.bias.common import cautions, check_flag, check_level, choice, expected_direction, usable
+from bayesmeta.bias.common import cautions, check_level, choice, expected_direction, usable
 from bayesmeta.bias.excess import ExcessTest, excess_test
 from bayesmeta.bias.failsafe import FailSafeN, fail_safe_n
 from bayesmeta.bias.funnel import FunnelData, funnel_data
@@ -32,7 +32,7 @@ from bayesmeta.classical.pooling import pool
 from bayesmeta.classical.problem import problem
 from bayesmeta.classical.result import Classical
 from bayesmeta.effectsizes import find_measure
-from bayesmeta.errors import AnalysisError, BayesmetaError, suggest
+from bayesmeta.errors import AnalysisError, BayesmetaError, require_flag, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -188,7 +188,7 @@ def assess(
     A method that cannot be used is a row with the reason.
     """
     check_level(level)
-    check_flag("bayesian", bayesian)
+    require_flag("bayesian", bayesian)
     choice("method", method, ESTIMATORS)
     studies = usable(source, what="an assessment of small-study effects")
     work = [*_classical(studies, method, level), *_selection(studies, level)]

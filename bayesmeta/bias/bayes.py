@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmeta.arrays import as_numbers, readonly
-from bayesmeta.bias.common import cautions, check_flag, direction_of, usable
+from bayesmeta.bias.common import cautions, direction_of, usable
 from bayesmeta.bias.grid import Task, WeightPrior, integrate
 from bayesmeta.bias.weights import SMALLEST_STEP, weight_function
-from bayesmeta.errors import AnalysisError, ModelError, PriorError, told
+from bayesmeta.errors import AnalysisError, ModelError, PriorError, require_flag, told
 from bayesmeta.model import Model
 from bayesmeta.priors import Fixed
 from bayesmeta.problem import check_posable, pose
@@ -141,7 +141,7 @@ def step_posterior(
         If two grids do not agree.
     """
     studies = usable(source, what="a selection model")
-    check_flag("monotone", monotone)
+    require_flag("monotone", monotone)
     priors = priors_of(studies, chosen_model(source, model))
     direction = direction_of(studies, alternative)
     function = weight_function("step", direction, steps)

@@ -136,12 +136,6 @@ def direction_of(studies: Studies, alternative: str) -> str:
     return expected_direction(studies) if alternative == "auto" else alternative
 
 
-def check_flag(name: str, value: bool | None, *, allowed: str = "True or False") -> None:
-    """Refuse what is no truth value; None is one where it is allowed."""
-    if not isinstance(value, bool) and not (value is None and "None" in allowed):
-        raise AnalysisError(f"{name} must be {allowed}; got {told(value)}")
-
-
 def expected_direction(studies: Studies) -> str:
     """Return the direction in which an effect is likelier to be published.
 

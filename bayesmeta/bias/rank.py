@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmeta.bias.common import cautions, check_flag, fixed_effect, usable
-from bayesmeta.errors import AnalysisError
+from bayesmeta.bias.common import cautions, fixed_effect, usable
+from bayesmeta.errors import AnalysisError, require_flag
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
@@ -83,7 +83,8 @@ def rank_test(source: Studies | Fit, *, exact: bool | None = None) -> RankTest:
     AnalysisError
         If permutations are asked for that ties or the number of studies do not allow.
     """
-    check_flag("exact", exact, allowed="True, False or None")
+    if exact is not None:
+        require_flag("exact", exact)
     studies = usable(source, least=2, what="the rank correlation test")
     y, v, k = standardised(studies), np.asarray(studies.vi), studies.k
     score, ties_y, ties_v = concordance(y, v), tied(y), tied(v)

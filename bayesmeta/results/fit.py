@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from bayesmeta.arrays import is_whole
-from bayesmeta.errors import AnalysisError, told
+from bayesmeta.errors import AnalysisError, require_flag, told
 from bayesmeta.results import tables
 from bayesmeta.results.location_scale import spread_columns
 from bayesmeta.results.marginal import check_interval
@@ -291,6 +291,7 @@ class Fit(Moderated):
         """
         from bayesmeta.peaks import joint_mode
 
+        require_flag("prior", prior)
         peak = joint_mode(self.problem, prior=prior)
         return {**dict(zip(self.problem.coefficients, map(float, peak.beta), strict=True)), "tau": peak.tau}
 

@@ -127,7 +127,7 @@ class Marginal:
     def quantile(self, p: Floats) -> Floats: ...
     def quantile(self, p: ArrayLike) -> float | Floats:
         """Return the value below which the probability is `p`; an array for an array."""
-        probabilities = np.asarray(p, dtype=np.float64)
+        probabilities = _numbers(p)
         if not np.all((probabilities > 0) & (probabilities < 1)):
             raise AnalysisError(f"a probability must be between 0 and 1; got {p!s}")
         if np.any(np.minimum(probabilities, 1 - probabilities) < FARTHEST):
@@ -140,7 +140,7 @@ class Marginal:
     def cdf(self, x: Floats) -> Floats: ...
     def cdf(self, x: ArrayLike) -> float | Floats:
         """Return the probability of values up to `x`; an array for an array."""
-        values = np.asarray(x, dtype=np.float64)
+        values = _numbers(x)
         return _like(values, self.distribution.cdf(values.reshape(-1)))
 
     @overload
@@ -149,13 +149,30 @@ class Marginal:
     def density(self, x: Floats) -> Floats: ...
     def density(self, x: ArrayLike) -> float | Floats:
         """Return the density at `x`; an array for an array."""
-        values = np.asarray(x, dtype=np.float64)
+        values = _numbers(x)
         return _like(values, self.distribution.density(values.reshape(-1)))
 
     def interval(self, prob: float = 0.95, *, kind: str = "eti") -> Interval:
         """Return the equal-tailed (``"eti"``) or the shortest (``"hdi"``) interval of probability `prob`."""
         lower, upper = bounds(self.distribution, prob, kind)
         return Interval(float(lower[0]), float(upper[0]))
+
+
+def _numbers(given: object) -> Floats:
+    """Return an array of the numbers given.
+
+    Raises
+    ------
+    AnalysisError
+        If they are no numbers, or none.
+    """
+    try:
+        values = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        values = np.zeros(0)
+    if not values.size or isinstance(given, str) or given is None:
+        raise AnalysisError(f"a value must be a number or an array of numbers; got {told(given)}")
+    return values
 
 
 def _like(wanted: Floats, values: Floats) -> float | Floats:

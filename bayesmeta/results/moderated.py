@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bayesmeta.errors import require_flag
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -155,6 +157,7 @@ class Moderated:
 
         from bayesmeta.results.moderation import moderation_rows
 
+        require_flag("permutations", permutations)
         classical = self.classical  # type: ignore[attr-defined]
         rows = moderation_rows(self.posterior, classical, prob=prob, kind=kind)
         if permutations:
