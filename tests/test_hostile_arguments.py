@@ -151,6 +151,8 @@ OTHER = bm.fit(STUDIES, MODEL.with_mods("x"))
         (errors.AnalysisError,
          lambda: bm.fit_many({"r": ["a"], "yi": [1.0], "sei": [1.0]}, 3, yi="yi", sei="sei"),
          'the table has no column "3"; the columns are r, yi, sei'),
+        (errors.AnalysisError, lambda: bm.Studies.from_effects(None, sei=[0.1]),
+         "effects need yi=, one effect for each study; got none"),
         (errors.ModelError, lambda: bm.Model(effects=["normal"]),
          "effects must be one of 'normal', 'common'; got ['normal']"),
         (errors.PriorError, lambda: bm.Model(beta=(0.5, 0.5)),

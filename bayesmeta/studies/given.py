@@ -58,6 +58,8 @@ def read_effects(rows: Rows, gathered: Gathered, V: object) -> GivenEffects:
         Naming every cell that cannot be true.
     """
     names: dict[str, str] = gathered.names
+    if "yi" not in names:
+        raise AnalysisError("effects need yi=, one effect for each study; got none")
     if "sei" not in names and "vi" not in names and V is None:
         raise AnalysisError("effects need sei= (standard errors), vi= (variances) or V= (covariance matrix)")
     wanted = [name for name in ("yi", "sei", "vi", "ni") if name in names]
