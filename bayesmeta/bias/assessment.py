@@ -25,7 +25,7 @@ from bayesmeta.bias.regression import (
     pet_peese,
     regression_test,
 )
-from bayesmeta.bias.selection import SelectionModel, selection_model
+from bayesmeta.bias.selection import OUTSIDE, UNBOUNDED, SelectionModel, selection_model
 from bayesmeta.bias.trimfill import TrimAndFill, trim_and_fill
 from bayesmeta.classical.heterogeneity import ESTIMATORS, heterogeneity
 from bayesmeta.classical.pooling import pool
@@ -329,19 +329,15 @@ def _(result: SelectionModel) -> Cells:
     pairs = zip(result.weight.names, result.parameters.tolist(), strict=True)
     weights = ", ".join(f"{name}: {value:.3g}" for name, value in pairs)
     finding = f"weights {weights}; LR({result.lr_df}) = {result.lr:.2f} against no selection"
-    finding = "; ".join((finding, *(note.rstrip(".") for note in result.notes)))
+    told = [note for note in result.notes if note != OUTSIDE and not note.startswith(UNBOUNDED)]
+    finding = "; ".join((finding, *(note.rstrip(".") for note in told)))
+    where = f"a mean of {result.estimate:.3g}"
     if not result.identified:
-        finding = f"not identified: the likelihood is highest at a mean of {result.estimate:.3g}, {finding}"
+        finding = f"not identified: the likelihood is highest at {where}, outside the effects; {finding}"
         return nan, nan, nan, nan, nan, finding
     if not result.attained:
-        return (
-            nan,
-            nan,
-            nan,
-            nan,
-            nan,
-            f"no maximum: at the bound the mean is {result.estimate:.3g}, {finding}",
-        )
+        finding = f"no maximum: the likelihood still rises at the bound, at {where}; {finding}"
+        return nan, nan, nan, nan, nan, finding
     return result.estimate, result.lower, result.upper, result.lr, result.lr_p, finding
 
 

@@ -69,7 +69,7 @@ def test_a_mean_outside_the_effects_is_no_adjusted_effect(assessed, bmd):
     assert assessed["Selection, beta weights"].estimate < bmd.yi.min() - 0.5
     assert row[["estimate", "lower", "upper", "statistic", "p"]].isna().all()
     assert row["finding"].startswith(
-        "not identified: the likelihood is highest at a mean of -0.978, weights a"
+        "not identified: the likelihood is highest at a mean of -0.978, outside the effects; weights a"
     )
 
 

@@ -203,7 +203,7 @@ def test_an_empty_first_interval_is_named_as_the_cause_of_a_weight_without_bound
     )
     row = bias.assess(few, bayesian=False).table().set_index("method").loc["Selection, p < 0.025"]
     assert row[["estimate", "lower", "upper", "statistic", "p"]].isna().all()
-    assert row["finding"].startswith("no maximum: at the bound the mean is ")
+    assert row["finding"].startswith("no maximum: the likelihood still rises at the bound, at a mean of ")
 
 
 def test_impossible_requests_are_refused(bmd, four):
