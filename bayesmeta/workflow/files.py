@@ -60,7 +60,7 @@ def _fits(content: Mapping[str, Any]) -> Iterator[tuple[str, int, str, str, dict
     posterior = content["posterior"]
     yield "main", content["k"], posterior["engine"], content["diagnostics"]["status"], _quantities(posterior)
     for name, one in content["regressions"].items():
-        quantities = {**one["coefficients"], "tau": one["tau"], "R2": one["R2"]}
+        quantities = {**one["coefficients"], "tau": one["tau"], **one["spread"], "R2": one["R2"]}
         yield f"regressions.{name}", one["k"], one["engine"], one["diagnostics"]["status"], quantities
     for by, division in content["subgroups"].items():
         for name, one in division["groups"].items():

@@ -230,11 +230,11 @@ def test_numbers_of_metafor_with_a_tau_for_each_level(method, bcg):
 
 
 def test_t_tests_have_k_minus_p_and_k_minus_the_scale_coefficients(eight):
-    z = bm.classical(eight, "x", scale="C(g)")
-    t = bm.classical(eight, "x", scale="C(g)", test="t")
-    assert t.df == 6
+    z = bm.classical(eight, scale="C(g)")
+    t = bm.classical(eight, scale="C(g)", test="t")
+    assert t.df == 7
     assert t.spread.df == 6
-    half = stats.t.ppf(0.975, 6) * t.se
+    half = stats.t.ppf(0.975, 7) * t.se
     assert t.upper == pytest.approx(t.beta + half, rel=1e-12)
     delta = t.spread.names.index("delta[g[b]]")
     assert t.spread.p_value[delta] == pytest.approx(

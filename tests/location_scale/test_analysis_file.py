@@ -15,6 +15,7 @@ from bayesmeta.errors import ModelError
 from bayesmeta.report import render
 from bayesmeta.workflow.compute import compute
 from bayesmeta.workflow.document import document
+from bayesmeta.workflow.files import summary_table
 from bayesmeta.workflow.prepare import prepare
 from bayesmeta.writers import json_text
 
@@ -102,6 +103,17 @@ def test_the_evidence_is_that_of_the_same_model_by_brute_force(content):
 
 def test_every_number_of_the_document_is_strict_json(content):
     assert '"tau[local]"' in json_text(content)
+
+
+def test_the_table_of_all_quantities_has_the_taus_of_main_model_and_regressions(content):
+    rows = {(row["fit"], row["quantity"]): row["median"] for row in summary_table(content)}
+    for fit, block in (
+        ("main", content["posterior"]),
+        ("regressions.mean", content["regressions"]["mean"]["spread"]),
+    ):
+        for name in ("tau[local]", "tau[whole-body]", "delta[exercise_type[whole-body]]"):
+            assert rows[fit, name] == block[name]["median"]
+    assert ("regressions.one", "tau[local]") not in rows
 
 
 def test_subgroups_have_one_tau_each_and_say_so(outcome, content):
