@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmeta.errors import AnalysisError, printable, suggest, told
-from bayesmeta.model import Model
-from bayesmeta.problem import Problem, pose
-from bayesmeta.results.fit import require_fit
+from bayesmeta.sensitivity.kept import posed
 from bayesmeta.sensitivity.subsets import Subsets, require_pooled, subsets
-from bayesmeta.studies import Studies
 
 if TYPE_CHECKING:
     from bayesmeta.arrays import Ints
+    from bayesmeta.model import Model
     from bayesmeta.results.fit import Fit
+    from bayesmeta.studies import Studies
 
 PRECISION = "precision"
 """Order from the most precise study to the least."""
@@ -58,12 +57,13 @@ def cumulative(
 
     Examples
     --------
-    >>> studies = Studies.from_effects([0.1, 0.3], sei=[0.2, 0.1], slab=["a", "b"])
-    >>> steps = cumulative(studies, Model(mu="Normal(0, 1)", tau="HalfNormal(0.5)"), by="precision")
+    >>> import bayesmeta as bm
+    >>> studies = bm.Studies.from_effects([0.1, 0.3], sei=[0.2, 0.1], slab=["a", "b"])
+    >>> steps = cumulative(studies, bm.Model(mu="Normal(0, 1)", tau="HalfNormal(0.5)"), by="precision")
     >>> steps.names, steps.k.tolist()
     (('b', 'a'), [1, 2])
     """
-    problem = _problem(given, model)
+    problem = posed(given, model, "cumulative")
     require_pooled(problem, "cumulative")
     order = _order(problem.studies, by)
     k = problem.k
@@ -72,15 +72,6 @@ def cumulative(
         included[step:, place] = True
     names = [problem.studies.slab[place] for place in order.tolist()]
     return subsets(problem, included, prob=prob, names=names, axis="added")
-
-
-def _problem(given: Fit | Studies, model: Model | None) -> Problem:
-    if isinstance(given, Studies):
-        return pose(given, Model() if model is None else model)
-    if model is not None:
-        raise AnalysisError("cumulative takes a model with studies alone; a fit has its own")
-    require_fit(given, "cumulative")
-    return given.problem
 
 
 def _order(studies: Studies, by: str | None) -> Ints:

@@ -1,15 +1,36 @@
-"""The priors of a fit, kept for variants of it."""
+"""The problem that an analysis takes up, and the priors of a fit, kept for variants of it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bayesmeta.errors import AnalysisError
+from bayesmeta.model import Model
+from bayesmeta.problem import pose
+from bayesmeta.results.fit import require_fit
+from bayesmeta.studies import Studies
+
 if TYPE_CHECKING:
-    from bayesmeta.model import Model
     from bayesmeta.priors import Prior
     from bayesmeta.problem import Problem
     from bayesmeta.results.fit import Fit
+
+
+def posed(given: Fit | Studies, model: Model | None, who: str) -> Problem:
+    """Return the problem of a fit, or a model posed on studies.
+
+    Raises
+    ------
+    AnalysisError
+        If it is neither, or a fit has a model beside it.
+    """
+    if isinstance(given, Studies):
+        return pose(given, Model() if model is None else model)
+    if model is not None:
+        raise AnalysisError(f"{who} takes a model with studies alone; a fit has its own")
+    require_fit(given, who)
+    return given.problem
 
 
 def with_priors_of(fit: Fit | Problem) -> Model:

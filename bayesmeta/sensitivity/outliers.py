@@ -24,23 +24,23 @@ from bayesmeta.arrays import readonly, strictly_between
 from bayesmeta.engines.exact import integrand_of, seeds_of
 from bayesmeta.errors import AnalysisError, ModelError, NumericalError, told
 from bayesmeta.kernel import LOG_2PI
-from bayesmeta.model import Model
 from bayesmeta.priors import Flat, Normal
-from bayesmeta.problem import Problem, pose
 from bayesmeta.properness import require_proper, tau_moments, whole_moments
 from bayesmeta.quadrature import DEPTH, panel_density, panels
-from bayesmeta.results.fit import require_fit
 from bayesmeta.results.heterogeneity import TauDensity
 from bayesmeta.results.marginal import check_interval
+from bayesmeta.sensitivity.kept import posed
 from bayesmeta.sensitivity.subsets import require_pooled
-from bayesmeta.studies import Studies
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bayesmeta.arrays import Floats
+    from bayesmeta.model import Model
+    from bayesmeta.problem import Problem
     from bayesmeta.quadrature import PanelDensity, Panels
     from bayesmeta.results.fit import Fit
+    from bayesmeta.studies import Studies
 
 EPS = 0.05
 """Probability of being an outlier before the data are seen."""
@@ -48,8 +48,7 @@ WIDEST = 1e100
 """Bound of an extra standard deviation or a factor, whose square must be a number."""
 TYPICAL = 10.0
 """Standard deviation that outliers have in addition, in medians of the standard errors: anything goes."""
-GOAL = 1e-9
-LIMIT = 1e-7
+GOAL, LIMIT = 1e-9, 1e-7
 DOUBLINGS = 4
 PANEL = 1.0
 """Length of the first panels in both directions."""
@@ -191,18 +190,13 @@ def outliers(
 
     Examples
     --------
-    >>> studies = Studies.from_effects([0.1, 0.2, 0.15, 0.1, 2.0], sei=[0.1] * 5)
-    >>> found = outliers(studies, Model(mu="Normal(0, 1)", tau="HalfNormal(0.2)"))
+    >>> import bayesmeta as bm
+    >>> studies = bm.Studies.from_effects([0.1, 0.2, 0.15, 0.1, 2.0], sei=[0.1] * 5)
+    >>> found = outliers(studies, bm.Model(mu="Normal(0, 1)", tau="HalfNormal(0.2)"))
     >>> [round(p, 2) for p in found.probability.tolist()]
     [0.01, 0.01, 0.01, 0.01, 1.0]
     """
-    if not isinstance(given, Studies) and model is not None:
-        raise AnalysisError("outliers takes a model with studies alone; a fit has its own")
-    if not isinstance(given, Studies):
-        require_fit(given, "outliers")
-    problem = (
-        pose(given, Model() if model is None else model) if isinstance(given, Studies) else given.problem
-    )
+    problem = posed(given, model, "outliers")
     _check(problem, eps, extra, times)
     check_interval(prob, "eti")
     chosen = TYPICAL * float(np.median(np.sqrt(problem.v))) if extra is None and times is None else extra

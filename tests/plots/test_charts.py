@@ -243,6 +243,4 @@ def test_nothing_to_show_is_refused(bmd):
     assert str(caught.value) == "leave_one_out draws what bm.leave_one_out(fit) returned; got nothing"
     with pytest.raises(AnalysisError) as caught:
         prior_sensitivity((), bmd)
-    assert (
-        str(caught.value) == "prior_sensitivity draws what bm.prior_sensitivity(...) returned; got nothing"
-    )
+    assert str(caught.value) == "prior_sensitivity draws what bm.prior_sensitivity(...) returned; got nothing"
