@@ -13,7 +13,6 @@ import numpy as np
 from bayesmeta.arrays import is_whole
 from bayesmeta.errors import AnalysisError, require_flag, told
 from bayesmeta.results import tables
-from bayesmeta.results.location_scale import spread_columns
 from bayesmeta.results.marginal import check_interval
 from bayesmeta.results.moderated import Moderated
 from bayesmeta.results.posterior import distribution_of, marginal_of, probability_of, quantity_names
@@ -174,8 +173,11 @@ class Fit(Moderated):
         are unbounded there, and their mode is 0 (1 for H2) although that of tau may lie elsewhere.
         """
         rows = tables.heterogeneity_rows(self.posterior, self.classical, prob=prob, kind=kind)
-        twins = spread_columns(self.classical)
-        return _frame({name: row | twins.get(name, {}) for name, row in rows.items()})
+        if self.problem.scale is None:
+            return _frame(rows)
+        from bayesmeta.results.location_scale import with_spread
+
+        return _frame(with_spread(rows, self.classical))
 
     def effects(self, *, prob: float = 0.95, kind: str = "eti") -> pd.DataFrame:
         """Return a row for each study: observed and shrunken effect, weights in percent, pooling.
@@ -298,9 +300,7 @@ class Fit(Moderated):
     def compare(self, *, prob: float = 0.95, kind: str = "eti") -> pd.DataFrame:
         """Return fixed effect, DL, PM, REML, REML with Knapp-Hartung and the posterior side by side.
 
-        Where tau differs between studies, also ML and REML of the same location-scale model, ``ML_LS`` and
-        ``REML_LS``; the others have one tau.
-
+        Where tau differs between studies, ML_LS and REML_LS have the same scale formula, the others one tau.
         Columns ``estimate se lower upper p tau tau_lower tau_upper I2 pi_lower pi_upper``; for the
         posterior, `estimate` is the median and `se` the standard deviation.
         """

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bayesmeta.problem import Problem
     from bayesmeta.results.expression import Comparison, Statement
     from bayesmeta.results.scale_grid import Plane, Rule, ScaleNodes
+    from bayesmeta.results.tables import Row
     from bayesmeta.results.transformed import Scale
 
 JOINT_DRAWS = 400_000
@@ -297,7 +298,13 @@ class LocationScalePosterior:
         )
 
 
-def spread_columns(classical: Mapping[str, Classical]) -> dict[str, dict[str, float]]:
+def with_spread(rows: Mapping[str, Row], classical: Mapping[str, Classical]) -> dict[str, Row]:
+    """Return rows of heterogeneity with the REML estimates of taus and their log ratios beside them."""
+    twins = _spread_columns(classical)
+    return {name: row | twins.get(name, {}) for name, row in rows.items()}
+
+
+def _spread_columns(classical: Mapping[str, Classical]) -> dict[str, Row]:
     """Return the REML estimates and limits of the taus and their log ratios, by name, also squared."""
     spread = classical["REML_LS"].spread if "REML_LS" in classical else None
     if spread is None:
