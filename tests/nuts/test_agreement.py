@@ -99,3 +99,20 @@ def test_a_mean_without_variance_is_not_compared():
 def test_a_known_tau_is_not_compared(eight):
     exact = bm.fit(eight, bm.Model(mu="Normal(0, 1)", tau="Fixed(0.3)"), engine="exact")
     assert "tau" not in {row.quantity for row in agreement(sampled_from(exact, 6), exact).rows}
+
+
+def test_an_sd_is_compared_where_tails_are_light():
+    # the standard errors differ by a thousand: tau is most probably near the smaller ones, with a long tail
+    y, sei = [0.5, 0.51, 0.48, 0.9, 0.1], np.geomspace(1e-3, 1, 5)
+    long = bm.fit(bm.Studies.from_effects(y, sei=sei), bm.Model(mu="Normal(0, 5)", tau="HalfNormal(1)"))
+    low, median, high, far = (long.marginal("tau").quantile(p) for p in (0.025, 0.5, 0.975, 1 - 1e-4))
+    assert far - median > 4 * (high - median) > 0 < median - low
+    compared = {(row.quantity, row.statistic) for row in agreement(sampled_from(long, 7), long).rows}
+    assert ("tau", "mean") in compared and ("tau", "sd") not in compared
+
+
+def test_the_standard_error_of_a_mean_is_that_of_the_exact_sd(exact, correct):
+    row = next(row for row in correct[5].rows if (row.quantity, row.statistic) == ("tau", "mean"))
+    size = (exact.marginal("tau").sd / row.mcse) ** 2
+    assert 3000 < size < 5000  # 4,000 independent draws, whose effective size is estimated
+    assert row.z == pytest.approx((row.nuts - exact.marginal("tau").mean) / row.mcse, rel=1e-12)

@@ -21,12 +21,12 @@ HALF_A_CELL = 0.5
 
 
 class Coordinates(NamedTuple):
-    """Coefficients as ``centre + spread @ g``, all in units of `unit`, g being standard normal or so.
+    """Coefficients as what they are given tau: normal, with the mean and spread of the posterior there.
 
-    That is at a likely tau. At another one the spread is stretched as the standard error of a pooled effect
-    is, and a pooled effect is centred where it would be, so that g and tau are as good as independent: a
-    study far more precise than tau is large would make a funnel of them otherwise, and heavy tails of tau
-    those of the effect.
+    With g standard normal they are ``centre + A^-1 r + R^-T g``, all in units of `unit`: ``A = X'WX + P`` is
+    their precision given tau, ``A = R R'``, and r what residuals and priors pull. So g and tau are as good as
+    independent, however unequal the studies are; without that a study far more precise than tau is large
+    makes a funnel of them, and heavy tails of tau those of the coefficients.
     """
 
     unit: float
@@ -34,29 +34,26 @@ class Coordinates(NamedTuple):
     tau: float
     """A likely tau."""
     centre: Floats
-    """(p,) coefficients at g = 0."""
-    spread: Floats
-    """(p, p) lower triangular matrix."""
+    """(p,) coefficients that are likely at that tau."""
+    precision: Floats
+    """(p,) precisions of the priors, as if every prior was normal; 0 where it is flat."""
+    offset: Floats
+    """(p,) means of the priors, from the centre."""
+    X: Floats
+    """(k, p) design matrix."""
     v: Floats
     """(k,) sampling variances."""
     residual: Floats
-    """(k,) effects less their fit at g = 0."""
-    pull: Floats
-    """(3,) prior precision of a pooled effect, its prior mean less the centre, information at `tau`."""
-
-    @property
-    def pooled(self) -> bool:
-        """Whether there is a single coefficient."""
-        return self.centre.size == 1
+    """(k,) effects less their fit at the centre."""
 
     def variables(self, g: Floats, tau: Floats) -> Floats:
-        """Return the variables (..., p) of the coefficients at g (..., p) and tau (...)."""
-        weights = 1 / (self.v + tau[..., None] ** 2)
-        information = weights.sum(axis=-1) + self.pull[0]
-        stretch = np.sqrt(self.pull[2] / information)
-        shift = (weights @ self.residual + self.pull[0] * self.pull[1]) / information
-        moved = self.centre + shift[..., None] if self.pooled else self.centre
-        return np.asarray(moved + (stretch[..., None] * g) @ self.spread.T)
+        """Return the variables (..., p) of the coefficients at g (..., p) and tau (..., 1) or (..., k)."""
+        weights = 1 / (self.v + tau * tau)
+        precision = np.einsum("...k,kp,kq->...pq", weights, self.X, self.X, optimize=True)
+        root = np.linalg.cholesky(precision + np.diag(self.precision))
+        pulled = (weights * self.residual) @ self.X + self.precision * self.offset
+        lifted = np.linalg.solve(root, pulled[..., None]) + g[..., None]
+        return np.asarray(self.centre + np.linalg.solve(root.mT, lifted)[..., 0])
 
 
 def approximate_effects(problem: Problem) -> tuple[Floats, Floats]:
@@ -81,7 +78,7 @@ def likely_tau(y: Floats, v: Floats, prior: Prior) -> float:
 
 
 def coordinates(problem: Problem, shapes: Sequence[LocationShape], unit: float, tau: float) -> Coordinates:
-    """Return mean and Cholesky factor of the coefficients at a likely tau, as if every prior was normal.
+    """Return the coordinates of the coefficients, as if every prior was normal.
 
     Parameters
     ----------
@@ -95,16 +92,13 @@ def coordinates(problem: Problem, shapes: Sequence[LocationShape], unit: float, 
         A likely tau, in units of `unit`.
     """
     y, v = approximate_effects(problem)
+    y, v, X = y / unit, v / unit**2, problem.X_prior
     flat = [shape.square + shape.tail + shape.sharp == 0 for shape in shapes]
     mean = np.array(
         [shape.middle if none else shape.location for shape, none in zip(shapes, flat, strict=True)]
     )
     widths = [shape.half or np.inf if none else shape.scale for shape, none in zip(shapes, flat, strict=True)]
     prior = NormalPrior(mean, np.array(widths) ** -2.0)
-    known = profile(gaussian_data(y / unit, v / unit**2, problem.X_prior), np.array([tau * tau]), prior=prior)
-    centre = np.array([shape.variable(float(b)) for shape, b in zip(shapes, known.beta[0], strict=True)])
-    residual = y / unit - problem.X_prior @ known.beta[0]
-    precision = prior.precision[0] if problem.p == 1 else 0.0
-    information = np.sum(1 / (v / unit**2 + tau * tau)) + precision
-    pull = np.array([precision, mean[0] - known.beta[0, 0], information])
-    return Coordinates(unit, tau, centre, np.linalg.cholesky(known.cov[0]), v / unit**2, residual, pull)
+    likely = profile(gaussian_data(y, v, X), np.array([tau * tau]), prior=prior).beta[0]
+    centre = np.array([shape.variable(float(b)) for shape, b in zip(shapes, likely, strict=True)])
+    return Coordinates(unit, tau, centre, prior.precision, mean - likely, X, v, y - X @ likely)

@@ -8,6 +8,7 @@ Only the sampling process imports this module.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -32,11 +33,25 @@ if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
 
 SMALLEST = 1e-300
-PULL = ("precision", "offset", "information")
-
-
-HEAD = len(ScaleShape._fields) + len(PULL) + 1 + ROW
+HEAD = len(ScaleShape._fields) + 1 + ROW
 """Numbers before those of the coefficients."""
+AT = 3
+"""Numbers of each coefficient after those of its prior: its coordinates."""
+
+
+class At(NamedTuple):
+    """`bayesmeta.engines.nuts.coordinates.Coordinates`, with idle coefficients."""
+
+    centre: Any
+    """(width,) likely coefficients."""
+    precision: Any
+    """(width,) precisions of the priors."""
+    offset: Any
+    """(width,) means of the priors, from the centre."""
+    X: Any
+    """(k, width) design matrix."""
+    residual: Any
+    """(k,) effects less their fit at the centre."""
 
 
 class _Data(NamedTuple):
@@ -44,41 +59,18 @@ class _Data(NamedTuple):
 
     scale: ScaleShape
     """Prior of tau."""
-    pull: Any
-    """(3,) `Coordinates.pull`."""
     unit: Any
     """Unit of the effects."""
     baseline: LocationShape
     """Prior of each group-2 log odds."""
     priors: LocationShape
     """Priors of the coefficients, (width,) each."""
-    centre: Any
-    """(width,) coefficients at the origin."""
-    active: Any
-    """(width,) 1 for coefficients that are not idle."""
-    pooled: Any
-    """(width,) 1 for a single coefficient, whose centre follows tau."""
-    spread: Any
-    """(width, width) spread of the coefficients."""
+    at: At
+    """Coordinates of the coefficients."""
+    v: Any
+    """(k,) sampling variances; for counts approximate ones, for the coordinates."""
     studies: Any
-    """(k, columns) data by study, the design matrix last."""
-    width: int
-    """Number of coefficients, idle ones included."""
-
-    @property
-    def X(self) -> Any:
-        """(k, width) design matrix."""
-        return self.studies[:, -self.width :]
-
-    @property
-    def v(self) -> Any:
-        """(k,) sampling variances; for counts approximate ones, for the coordinates."""
-        return self.studies[:, -self.width - 2]
-
-    @property
-    def residual(self) -> Any:
-        """(k,) effects less their fit at the origin, for the coordinates."""
-        return self.studies[:, -self.width - 1]
+    """(k, columns) what was observed, by study."""
 
 
 def build(key: Mapping[str, Any], numbers: Floats) -> pm.Model:
@@ -100,7 +92,7 @@ def build(key: Mapping[str, Any], numbers: Floats) -> pm.Model:
         data = _parted(pm.Data("numbers", np.asarray(numbers, dtype=np.float64)), width, counts=k > 0)
         x = pm.Flat("x", shape=width + 1 + 2 * k, initval=np.zeros(width + 1 + 2 * k))
         tau = tau_of(x[width], data.scale)
-        b = _coefficients(x[:width], tau, data)
+        b = coefficients(x[:width], data.v + tau * tau, data.priors, data.at)
         if k == 0:
             _effects(b, tau, data)
         else:
@@ -110,22 +102,19 @@ def build(key: Mapping[str, Any], numbers: Floats) -> pm.Model:
 
 def _parted(numbers: Any, width: int, *, counts: bool) -> _Data:
     """Return the parts of the vector of numbers."""
-    rows = ROW + 3 + width
-    end = HEAD + rows * width
-    scale, pull = len(ScaleShape._fields), len(ScaleShape._fields) + len(PULL)
-    by_coefficient = numbers[HEAD:end].reshape((rows, width))
+    end, scale = HEAD + (ROW + AT) * width, len(ScaleShape._fields)
+    by_coefficient = numbers[HEAD:end].reshape((ROW + AT, width))
+    observed = 6 if counts else 1
+    studies = numbers[end:].reshape((-1, observed + 2 + width))
+    X, residual = studies[:, observed + 2 :], studies[:, observed + 1]
     return _Data(
         scale=ScaleShape(*(numbers[i] for i in range(scale))),
-        pull=numbers[scale:pull],
-        unit=numbers[pull],
-        baseline=location_shape(numbers[pull + 1 : pull + 1 + ROW]),
+        unit=numbers[scale],
+        baseline=location_shape(numbers[scale + 1 : scale + 1 + ROW]),
         priors=location_shape(by_coefficient[:ROW]),
-        centre=by_coefficient[ROW],
-        active=by_coefficient[ROW + 1],
-        pooled=by_coefficient[ROW + 2],
-        spread=by_coefficient[ROW + 3 :],
-        studies=numbers[end:].reshape((-1, width + (8 if counts else 3))),
-        width=width,
+        at=at_of(by_coefficient[ROW:], X, residual),
+        v=studies[:, observed],
+        studies=studies[:, :observed],
     )
 
 
@@ -135,15 +124,32 @@ def location_shape(rows: Any) -> LocationShape:
     return LocationShape(*(rows[i] for i in range(SINGLES)), *more)
 
 
-def _coefficients(g: Any, tau: Any, data: _Data) -> Any:
-    """Add the priors of the coefficients and return them; centre and spread follow tau."""
-    weights, pull = 1 / (data.v + tau * tau), data.pull
-    information = weights.sum() + pull[0]
-    stretch = pt.sqrt(pull[2] / information)
-    shift = (weights @ data.residual + pull[0] * pull[1]) / information
-    stretched = g * (1 + data.active * (stretch - 1))
-    b, density = location(data.centre + data.pooled * shift + data.spread @ stretched, data.priors)
-    pm.Potential("prior_of_coefficients", density.sum() + data.active.sum() * pt.log(stretch))
+def at_of(rows: Any, X: Any, residual: Any) -> At:
+    """Return coordinates from their numbers, (AT, width), and those of the studies."""
+    return At(rows[0], rows[1], rows[2], X, residual)
+
+
+def coefficients(g: Any, total: Any, prior: LocationShape, at: At) -> Any:
+    """Add the priors of the coefficients and return them.
+
+    Parameters
+    ----------
+    g : (width,) variable
+        Their coordinates.
+    total : (k,) variable
+        Variances of the effects around the fit, ``v + tau^2``.
+    prior : LocationShape
+        Priors.
+    at : At
+        What the coordinates are made of.
+    """
+    weights = 1 / total
+    precision = (at.X.T * weights) @ at.X + pt.diag(at.precision)
+    root = pt.linalg.cholesky(precision, check_finite=False)
+    pulled = at.X.T @ (weights * at.residual) + at.precision * at.offset
+    solve = partial(pt.linalg.solve_triangular, root, lower=True, check_finite=False, b_ndim=1)
+    b, density = location(at.centre + solve(solve(pulled) + g, trans=1), prior)
+    pm.Potential("prior_of_coefficients", density.sum() - pt.log(pt.diag(root)).sum())
     return b
 
 
@@ -212,7 +218,7 @@ def _log_density(x: Any, s: ScaleShape) -> Any:
 
 def _effects(b: Any, tau: Any, data: _Data) -> None:
     """Add ``y ~ N(X b, v + tau^2)``, the effects of the studies integrated out."""
-    residual, total = data.studies[:, 0] - data.X @ b, data.v + tau * tau
+    residual, total = data.studies[:, 0] - data.at.X @ b, data.v + tau * tau
     pm.Potential("effects", -0.5 * (pt.log(total) + residual * residual / total).sum())
 
 
@@ -220,7 +226,7 @@ def _events(b: Any, tau: Any, u: Any, a: Any, data: _Data) -> None:
     """Add the events of both arms, with non-centred effects and group-2 log odds in their coordinates."""
     events1, n1, events2, n2, centre, spread = (data.studies[:, i] for i in range(6))
     odds2, density = location(centre + spread * a, data.baseline)
-    effect = data.unit * (data.X @ b + tau * u)
+    effect = data.unit * (data.at.X @ b + tau * u)
     pm.Potential("baselines_and_effects", density.sum() - 0.5 * (u * u).sum())
     for arm, events, n, odds in (("1", events1, n1, odds2 + effect), ("2", events2, n2, odds2)):
         pm.Potential(f"events_in_{arm}", (events * odds - n * pt.softplus(odds)).sum())

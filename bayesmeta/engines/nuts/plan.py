@@ -52,8 +52,6 @@ class Plan(NamedTuple):
     """Data of the model (`bayesmeta.engines.nuts.densities`)."""
     width: int
     """Number of coefficients, the padding included."""
-    X: Floats
-    """(k, p) design matrix."""
     at: Coordinates
     """Coordinates of the coefficients."""
     tau: ScaleShape
@@ -62,6 +60,11 @@ class Plan(NamedTuple):
     """Priors of the coefficients."""
     baselines: Baselines | None
     """Group-2 log odds, for counts."""
+
+    @property
+    def X(self) -> Floats:
+        """(k, p) design matrix."""
+        return self.at.X
 
     @property
     def key(self) -> dict[str, str | int]:
@@ -78,7 +81,7 @@ class Plan(NamedTuple):
         """Return the parameters at points, shape (..., dim), of the sampler."""
         p, unit = self.X.shape[1], self.at.unit
         tau = self.tau.signed_tau(x[..., self.width])
-        h = self.at.variables(x[..., :p], tau)
+        h = self.at.variables(x[..., :p], tau[..., None])
         b = np.stack([shape.value(h[..., j]) for j, shape in enumerate(self.coefficients)], axis=-1)
         if self.baselines is None:
             return Parameters(unit * b, unit * np.abs(tau), None, None)
@@ -124,7 +127,6 @@ def plan(problem: Problem) -> Plan:
         likelihood=problem.model.likelihood,
         numbers=_numbers(problem, at, shape, coefficients, baselines, width),
         width=width,
-        X=problem.X_prior,
         at=at,
         tau=shape,
         coefficients=coefficients,
@@ -177,21 +179,18 @@ def _numbers(
     A compiled model takes a second longer for every array of data, so that there is one.
     """
     baseline = IDLE if baselines is None else baselines.prior
-    by_study = np.column_stack([*_observed(problem, at.unit, baselines), at.v, at.residual])
-    X = np.pad(problem.X_prior, ((0, 0), (0, width - problem.p)))
-    parts = [tau, at.pull, [at.unit], baseline.numbers, _by_coefficient(at, coefficients, width).ravel()]
-    return np.concatenate([*map(np.asarray, parts), np.column_stack([by_study, X]).ravel()])
+    X = np.pad(at.X, ((0, 0), (0, width - problem.p)))
+    by_study = np.column_stack([*_observed(problem, at.unit, baselines), at.v, at.residual, X])
+    parts = [tau, [at.unit], baseline.numbers, _by_coefficient(at, coefficients, width).ravel()]
+    return np.concatenate([*map(np.asarray, parts), by_study.ravel()])
 
 
 def _by_coefficient(at: Coordinates, coefficients: tuple[LocationShape, ...], width: int) -> Floats:
     """Return priors and coordinates, a column for each coefficient; those up to `width` are idle."""
-    p, extra = len(coefficients), width - len(coefficients)
-    spread = np.eye(width)
-    spread[:p, :p] = at.spread
-    priors = np.array([shape.numbers for shape in (*coefficients, *[IDLE] * extra)]).T
-    active = np.repeat([1.0, 0.0], [p, extra])
-    pooled = active if at.pooled else np.zeros(width)
-    return np.vstack([priors, np.pad(at.centre, (0, extra)), active, pooled, spread])
+    idle = width - len(coefficients)
+    priors = np.array([shape.numbers for shape in (*coefficients, *[IDLE] * idle)]).T
+    around = [np.pad(at.centre, (0, idle)), np.pad(at.precision, (0, idle), constant_values=1.0)]
+    return np.vstack([priors, *around, np.pad(at.offset, (0, idle))])
 
 
 def _observed(problem: Problem, unit: float, baselines: Baselines | None) -> list[Floats]:

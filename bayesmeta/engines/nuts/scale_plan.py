@@ -1,7 +1,7 @@
 """What the sampling process is told of a location-scale model, and how to read its draws.
 
 Sampled are the coefficients, every tau and the coefficients delta of log tau, with the effects of the studies
-integrated out. Coefficients are in coordinates that are round at a likely tau; a delta is counted in the
+integrated out. Coefficients are in coordinates that are round at any taus; a delta is counted in the
 widths of its prior.
 """
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bayesmeta.arrays import Floats
     from bayesmeta.engines.nuts.coordinates import Coordinates
     from bayesmeta.engines.nuts.shapes import LocationShape, ScaleShape
+    from bayesmeta.location_scale import ScaleStructure
     from bayesmeta.problem import Problem
 
 
@@ -41,33 +42,34 @@ class ScalePlan(NamedTuple):
     """Their priors."""
     tau: ScaleShape
     """Prior of every tau."""
-    taus: int
-    """Number of taus, T."""
+    scale: ScaleStructure
+    """How tau differs between studies."""
     deltas: tuple[LocationShape, ...]
     """Priors of the deltas."""
 
     @property
     def key(self) -> dict[str, str | int]:
         """Which compiled model serves it."""
-        counts = {"p": len(self.coefficients), "taus": self.taus, "deltas": len(self.deltas)}
+        counts = {"p": len(self.coefficients), "taus": self.scale.T, "deltas": len(self.deltas)}
         return {"likelihood": "normal", **counts}
 
     @property
     def dim(self) -> int:
         """Number of variables."""
-        return len(self.coefficients) + self.taus + len(self.deltas)
+        return len(self.coefficients) + self.scale.size
 
     def read(self, x: Floats) -> ScaleParameters:
         """Return the parameters at points, shape (..., dim), of the sampler."""
         p, unit = len(self.coefficients), self.at.unit
-        h = self.at.centre + x[..., :p] @ self.at.spread.T
-        b = [shape.value(h[..., j]) for j, shape in enumerate(self.coefficients)]
-        tau = unit * np.abs(self.tau.signed_tau(x[..., p : p + self.taus]))
-        z = x[..., p + self.taus :]
+        tau = np.abs(self.tau.signed_tau(x[..., p : p + self.scale.T]))
+        z = x[..., p + self.scale.T :]
         delta = [
             shape.value(_start(shape) + _width(shape) * z[..., j]) for j, shape in enumerate(self.deltas)
         ]
-        return ScaleParameters(unit * np.stack(b, axis=-1), np.concatenate([tau, *_columns(delta)], axis=-1))
+        h = self.at.variables(x[..., :p], self.scale.taus(np.concatenate([tau, *_columns(delta)], axis=-1)))
+        b = [shape.value(h[..., j]) for j, shape in enumerate(self.coefficients)]
+        scale = np.concatenate([unit * tau, *_columns(delta)], axis=-1)
+        return ScaleParameters(unit * np.stack(b, axis=-1), scale)
 
 
 def _columns(values: list[Floats]) -> list[Floats]:
@@ -90,12 +92,14 @@ def scale_plan(problem: Problem) -> ScalePlan:
     at = coordinates(problem, coefficients, unit, tau)
     shape = tau_shape(problem, unit, tau)
     deltas = tuple(location_numbers(prior, 1.0, of="of delta") for prior in scale.deltas)
-    by_coefficient = [[*one.numbers, at.centre[j], *at.spread[j]] for j, one in enumerate(coefficients)]
+    by_coefficient = np.vstack(
+        [np.array([one.numbers for one in coefficients]).T, at.centre, at.precision, at.offset]
+    )
     by_delta = [[*one.numbers, _start(one), _width(one)] for one in deltas]
-    by_study = np.column_stack([y / unit, v / unit**2, problem.X_prior, scale.weights])
-    parts = [shape, np.ravel(by_coefficient), np.ravel(by_delta), by_study.ravel()]
+    by_study = np.column_stack([y / unit, at.v, at.residual, at.X, scale.weights])
+    parts = [shape, by_coefficient.ravel(), np.ravel(by_delta), by_study.ravel()]
     numbers = np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
-    return ScalePlan(numbers, at, coefficients, shape, scale.T, deltas)
+    return ScalePlan(numbers, at, coefficients, shape, scale, deltas)
 
 
 def _start(shape: LocationShape) -> float:
