@@ -9,6 +9,8 @@ from scipy.special import ndtri
 
 from bayesmeta.properness import tau_moments, whole_moments
 from bayesmeta.results.diagnostics import monte_carlo_error
+from bayesmeta.results.heterogeneity import TauDensity, central_moment
+from bayesmeta.results.mixture import NormalMixture
 from bayesmeta.results.posterior import distribution_of
 
 if TYPE_CHECKING:
@@ -99,9 +101,9 @@ def agreement(sampled: Fit, exact: Fit, *, prob: float = 0.95) -> Agreement:
     of draws below the exact quantile is compared with its probability p; the standard error of that share
     is known but for the effective size N, ``sqrt(p (1 - p) / N)``.
 
-    The standard error of a mean is that of draws with the exact sd. An sd of draws with heavy tails is most
-    often too small, and so is its estimated standard error: it is compared where tails are light. A mode is
-    never compared. Nor is a mean whose variance, or an sd whose fourth moment, does not exist, for then the
+    Standard errors of means and sds are those of draws with the exact second and fourth moments. An sd of
+    draws with heavy tails is most often too small: it is compared where tails are light. A mode is never
+    compared. Nor is a mean whose variance, or an sd whose fourth moment, does not exist, for then the
     Monte Carlo error has no standard error.
 
     References
@@ -131,7 +133,7 @@ def _compared(sampled: Fit, exact: Fit, name: str, prob: float, order: int) -> t
     if order >= MOMENTS_NEEDED["mean"] and errors["mcse_mean"] > 0:
         rows.append(_difference(name, "mean", means, errors["mcse_mean"] * sds[1] / sds[0]))
     if order >= MOMENTS_NEEDED["sd"] and errors["mcse_sd"] > 0 and _has_light_tails(truth):
-        rows.append(_difference(name, "sd", sds, errors["mcse_sd"]))
+        rows.append(_difference(name, "sd", sds, _error_of_sd(values, truth, errors["mcse_sd"])))
     for statistic, p in (("median", 0.5), ("lower", (1 - prob) / 2), ("upper", (1 + prob) / 2)):
         one, other = (float(side.quantile(np.array([p]))[0, 0]) for side in (ours, truth))
         z = _quantile_z(values, other, p)
@@ -148,6 +150,31 @@ def _has_light_tails(distribution: Distribution) -> bool:
     """Return whether the tails are so light that the sd of some thousand draws has a normal error."""
     far_low, low, median, high, far_high = distribution.quantile(np.array([FAR, 0.025, 0.5, 0.975, 1 - FAR]))
     return bool(far_high - median <= LIGHT * (high - median) and median - far_low <= LIGHT * (median - low))
+
+
+def _error_of_sd(values: Floats, truth: Distribution, mcse: float) -> float:
+    """Return the standard error of the sd of draws, with the exact moments in place of their own."""
+    exact = _even_moments(truth)
+    if exact is None:
+        return mcse
+    square = (values - values.mean()) ** 2
+    return mcse * _noise(*exact) / _noise(float(square.mean()), float((square * square).mean()))
+
+
+def _noise(second: float, fourth: float) -> float:
+    """Return the standard error of the sd of a single draw, from central moments."""
+    return float(np.sqrt((fourth - second * second) / (4 * second)))
+
+
+def _even_moments(distribution: Distribution) -> tuple[float, float] | None:
+    """Return the second and the fourth central moment of what was integrated over one tau; None of others."""
+    if isinstance(distribution, TauDensity):
+        return central_moment(distribution, np.asarray, 2), central_moment(distribution, np.asarray, 4)
+    if not isinstance(distribution, NormalMixture):
+        return None
+    weights, means, v = distribution.weights, distribution.means[:, 0], distribution.sds[:, 0] ** 2
+    square = (means - weights @ means) ** 2
+    return float(weights @ (square + v)), float(weights @ (square * square + 6 * square * v + 3 * v * v))
 
 
 def _quantile_z(values: Floats, quantile: float, p: float) -> float:

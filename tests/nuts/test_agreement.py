@@ -1,7 +1,10 @@
 """The comparison of engines: rarely alarmed by a correct sampler, always by a wrong one."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 import bayesmeta as bm
 from bayesmeta.agreement import agreement
@@ -116,3 +119,27 @@ def test_the_standard_error_of_a_mean_is_that_of_the_exact_sd(exact, correct):
     size = (exact.marginal("tau").sd / row.mcse) ** 2
     assert 3000 < size < 5000  # 4,000 independent draws, whose effective size is estimated
     assert row.z == pytest.approx((row.nuts - exact.marginal("tau").mean) / row.mcse, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["mu", "tau", "theta_new"])
+def test_the_standard_error_of_an_sd_is_that_of_the_exact_fourth_moment(exact, correct, name):
+    # moments by adaptive quadrature of the exact density; 4,000 independent draws
+    marginal = exact.marginal(name)
+
+    def part(x, order):
+        return (x - marginal.mean) ** order * marginal.density(x)
+
+    def moment(order):
+        ends = [marginal.quantile(p) for p in (1e-9, 0.5, 1 - 1e-9)]
+        pieces = [
+            quad(lambda x: (x - marginal.mean) ** order * marginal.density(x), *pair, limit=200)
+            for pair in pairwise(ends)
+        ]
+        return sum(value for value, _ in pieces)
+
+    square, fourth = moment(2), moment(4)
+    errors = [
+        next(row.mcse for row in one.rows if (row.quantity, row.statistic) == (name, "sd")) for one in correct
+    ]
+    expected = np.sqrt((fourth - square**2) / (4 * square) / 4000)
+    assert np.mean(errors) == pytest.approx(expected, rel=0.1)  # effective sizes are estimates
