@@ -109,9 +109,8 @@ def test_more_subsets_than_asked_for_are_drawn_with_equal_chances_and_none_twice
         assert_row_is(found, row, bm.fit(many_studies(12).take(found.included[row]), MODEL))
 
 
-def test_as_many_subsets_as_16_studies_have_are_drawn_unless_more_are_asked_for():
-    default = inspect.signature(bm.gosh).parameters["most"].default
-    assert default == 2**16
+def test_a_million_subsets_are_drawn_unless_told_otherwise():
+    assert inspect.signature(bm.gosh).parameters["most"].default == 10**6
     assert len(bm.gosh(many_studies(12), MODEL)) == 2**12 - 1
 
 
