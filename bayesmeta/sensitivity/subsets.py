@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from bayesmeta.studies import Studies
 
 MOST = 1_000_000
-"""Subsets that `gosh` looks at unless told otherwise: all of 16 studies, a quarter of a minute for 200."""
+"""Subsets that `gosh` looks at unless told otherwise."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
