@@ -41,6 +41,8 @@ TINY = 1e-300
 HIT = 1e-9
 """Distance from a node, in steps, at which the density is that of the node."""
 MODE_POINTS = 80
+AT_BOUND = 1e-6
+"""Part of the distance of two points from which on a highest point counts as beyond the bound."""
 GOLDEN = (5**0.5 - 1) / 2
 GOLDEN_STEPS = 60
 GRADED, GAUSS = 24, 8
@@ -324,9 +326,8 @@ class RowDensity:
 
     def _next_to_the_bound(self, x: Floats) -> float:
         """Return the bound, or the highest point between it and the next of the points x."""
-        top = self._climbed(float(x[0]), float(x[1]))
-        near = self._height(float(x[0] + 1e-9 * (x[1] - x[0])))
-        return top if self._height(top) > near * (1 + 1e-9) else self.lowest
+        top, close = self._climbed(float(x[0]), float(x[1])), float(x[0] + AT_BOUND * (x[1] - x[0]))
+        return top if top > close and self._height(top) > self._height(close) * (1 + 1e-9) else self.lowest
 
     def _climbed(self, low: float, high: float) -> float:
         """Return the highest point between two, by golden section."""

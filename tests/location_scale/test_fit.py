@@ -291,3 +291,18 @@ def test_a_prior_of_delta_without_scale_is_refused_in_an_analysis_file():
     )
     with pytest.raises(AnalysisError, match=f"^{re.escape(message)}$"):
         parse_analysis(ANALYSIS + '[model.priors]\ndelta = "Normal(0, 2)"\n')
+
+
+def test_modes_are_at_the_bound_where_the_density_falls_from_there_on():
+    # tau of the second group is most probably above 0, but the density of its square grows without bound
+    # towards 0, as 1 / tau does (d tau^2 = 2 tau d tau), and so do those of I2 and H2
+    trials = bm.load_dataset("exercise_bmd")
+    effects = [f"{part}{arm}i" for arm in (1, 2) for part in ("m", "sd", "n")]
+    names = [f"{arm}_{part}" for arm in ("exercise", "control") for part in ("mean", "sd", "n")]
+    studies = bm.effect_sizes(trials, "MD", slab="study", **dict(zip(effects, names, strict=True)))
+    fit = bm.fit(studies, bm.Model(scale="C(exercise_type)", mu="Normal(0, 1)", tau="HalfNormal(0.05)"))
+    modes = fit.heterogeneity()["mode"]
+    assert modes["tau[local]"] > 0.01
+    expected = {"tau2": 0.0, "I2": 0.0, "H2": 1.0}
+    assert {name: modes[f"{name}[local]"] for name in expected} == expected
+    assert {name: modes[name] for name in expected} == expected
