@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bayesmeta.cli.terminal import clean
+from bayesmeta.cli.terminal import WIDTH, clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -114,7 +114,7 @@ def line(text: str, style: str = "") -> RenderableType:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> RenderableType:
-    """Return rows under the names of their columns.
+    """Return rows under the names of their columns, closer together where they would not fit into `WIDTH`.
 
     Parameters
     ----------
@@ -126,7 +126,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 
         Columns at the beginning that hold text.
     """
     cells = [[clean(cell) for cell in row] for row in rows]
-    built = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    lengths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    gap = 2 if 1 + sum(lengths) + 2 * (len(lengths) - 1) <= WIDTH else 1
+    built = Table(box=None, show_edge=False, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
     for place, name in enumerate(columns):
         text = place < left
         longest = max((len(row[place]) for row in cells), default=0)
