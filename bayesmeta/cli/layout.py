@@ -87,20 +87,19 @@ def p_value(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def probability(p: float) -> str:
-    """Return a probability with as many nines as it has.
+def chance(p: float) -> str:
+    """Return "= " and a probability with as many nines as it has; no draw or rounding proves a certainty.
 
     Examples
     --------
-    >>> probability(0.99996096), probability(0.5), probability(1.0), probability(2e-7)
-    ('0.99996', '0.500', '1', '0.0000002')
+    >>> chance(0.99996096), chance(0.5), chance(1.0), chance(2e-7)
+    ('= 0.99996', '= 0.500', '> 0.999', '= 0.0000002')
     """
     if p in (0.0, 1.0):
-        return f"{p:.0f}"
-    tail = min(p, 1 - p)
-    places = max(3, min(12, -floor(log10(tail))))
+        return "> 0.999" if p else "< 0.001"
+    places = max(3, min(12, -floor(log10(min(p, 1 - p)))))
     text = f"{p:.{places}f}"
-    return text if 0 < float(text) < 1 else f"{p:.3g}"
+    return f"= {text if 0 < float(text) < 1 else f'{p:.3g}'}"
 
 
 def heading(text: str) -> RenderableType:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmeta.cli.layout import (
     MISSING_MOMENT,
+    chance,
     decimals,
     exponentials,
     heading,
@@ -15,7 +16,6 @@ from bayesmeta.cli.layout import (
     line,
     number,
     p_value,
-    probability,
     table,
 )
 from bayesmeta.cli.robust import robust
@@ -146,7 +146,7 @@ def pooled(content: Block) -> Iterator[RenderableType]:
         rows = [(*row, exponentials(posterior[name])) for row, name in zip(rows, names, strict=True)]
     yield table(columns, rows)
     for text, p in posterior["probabilities"].items():
-        yield line(f"P({text}) = {probability(p)}")
+        yield line(f"P({text}) {chance(p)}")
 
 
 def _is_quantity(block: object) -> bool:
@@ -299,7 +299,7 @@ def _difference_line(label: str, one: Block) -> str:
     """Return the posterior of a difference between two groups."""
     places = places_of(one)
     bounds = interval(one["lower"], one["upper"], places)
-    return f"{label}: {number(one['median'], places)} {bounds}, P(> 0) = {probability(one['probability'])}"
+    return f"{label}: {number(one['median'], places)} {bounds}, P(> 0) {chance(one['probability'])}"
 
 
 def _group_row(name: str, one: Block, shared: Block | None) -> tuple[str, ...]:

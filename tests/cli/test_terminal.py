@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bayesmeta.cli.layout import decimals, interval, number, p_value, probability
+from bayesmeta.cli.layout import chance, decimals, interval, number, p_value
 from bayesmeta.cli.terminal import Terminal, clean, escaped, render
 
 BAYESMETA = [sys.executable, "-m", "bayesmeta"]
@@ -171,4 +171,4 @@ def test_numbers_have_a_minus_sign_and_say_what_is_absent():
     assert number(3.2e9, 2) == "3.2e+09"
     assert interval(None, float("nan")) == "–"
     assert (p_value(0.0004), p_value(0.04567), p_value(None)) == ("<0.001", "0.046", "–")
-    assert (probability(0.99996), probability(0.25), probability(0.0)) == ("0.99996", "0.250", "0")
+    assert (chance(0.99996), chance(0.25), chance(0.0)) == ("= 0.99996", "= 0.250", "< 0.001")
