@@ -1,7 +1,7 @@
 """The NUTS engine: any model, sampled in a process of its own.
 
 Study effects are integrated out where the likelihood is normal, and drawn back exactly given coefficients and
-tau. Count likelihoods are sampled with all their parameters, non-centred. `bayesmeta.to_pymc` is the model as
+tau. Count likelihoods are sampled with all their parameters. `bayesmeta.to_pymc` is the model as
 people read it; the sampler runs the same density as a PyMC model in round coordinates, compiled once a run
 (`bayesmeta.engines.nuts.densities`).
 

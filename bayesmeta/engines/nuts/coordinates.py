@@ -41,8 +41,10 @@ class Coordinates(NamedTuple):
     """(p,) means of the priors, from the centre."""
     X: Floats
     """(k, p) design matrix."""
+    y: Floats
+    """(k,) effects; for counts approximate ones."""
     v: Floats
-    """(k,) sampling variances."""
+    """(k,) their sampling variances."""
     residual: Floats
     """(k,) effects less their fit at the centre."""
 
@@ -54,6 +56,16 @@ class Coordinates(NamedTuple):
         pulled = (weights * self.residual) @ self.X + self.precision * self.offset
         lifted = np.linalg.solve(root, pulled[..., None]) + g[..., None]
         return np.asarray(self.centre + np.linalg.solve(root.mT, lifted)[..., 0])
+
+    def effects(self, b: Floats, tau: Floats, u: Floats) -> Floats:
+        """Return true effects (..., k), for counts, at coefficients b (..., p), tau (..., 1) and u (..., k).
+
+        Normal with the mean and spread that b, tau and the data leave them, as if the likelihood was normal:
+        the observed effect where tau is large, the fit where it is small.
+        """
+        fit, total = b @ self.X.T, self.v + tau * tau
+        deviation = (tau * (self.y - fit) + np.sqrt(self.v * total) * u) / total
+        return np.asarray(fit + tau * deviation)
 
 
 def approximate_effects(problem: Problem) -> tuple[Floats, Floats]:
@@ -101,4 +113,4 @@ def coordinates(problem: Problem, shapes: Sequence[LocationShape], unit: float, 
     prior = NormalPrior(mean, np.array(widths) ** -2.0)
     likely = profile(gaussian_data(y, v, X), np.array([tau * tau]), prior=prior).beta[0]
     centre = np.array([shape.variable(float(b)) for shape, b in zip(shapes, likely, strict=True)])
-    return Coordinates(unit, tau, centre, prior.precision, mean - likely, X, v, y - X @ likely)
+    return Coordinates(unit, tau, centre, prior.precision, mean - likely, X, y, v, y - X @ likely)

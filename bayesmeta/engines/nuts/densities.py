@@ -104,7 +104,7 @@ def _parted(numbers: Any, width: int, *, counts: bool) -> _Data:
     """Return the parts of the vector of numbers."""
     end, scale = HEAD + (ROW + AT) * width, len(ScaleShape._fields)
     by_coefficient = numbers[HEAD:end].reshape((ROW + AT, width))
-    observed = 6 if counts else 1
+    observed = 7 if counts else 1
     studies = numbers[end:].reshape((-1, observed + 2 + width))
     X, residual = studies[:, observed + 2 :], studies[:, observed + 1]
     return _Data(
@@ -223,10 +223,13 @@ def _effects(b: Any, tau: Any, data: _Data) -> None:
 
 
 def _events(b: Any, tau: Any, u: Any, a: Any, data: _Data) -> None:
-    """Add the events of both arms, with non-centred effects and group-2 log odds in their coordinates."""
-    events1, n1, events2, n2, centre, spread = (data.studies[:, i] for i in range(6))
+    """Add the events of both arms, with effects (`Coordinates.effects`) and group-2 log odds."""
+    events1, n1, events2, n2, centre, spread, y = (data.studies[:, i] for i in range(7))
     odds2, density = location(centre + spread * a, data.baseline)
-    effect = data.unit * (data.at.X @ b + tau * u)
-    pm.Potential("baselines_and_effects", density.sum() - 0.5 * (u * u).sum())
+    fit, total = data.at.X @ b, data.v + tau * tau
+    deviation = (tau * (y - fit) + pt.sqrt(data.v * total) * u) / total
+    effect = data.unit * (fit + tau * deviation)
+    of_effects = -0.5 * deviation * deviation + 0.5 * pt.log(data.v / total)
+    pm.Potential("baselines_and_effects", density.sum() + of_effects.sum())
     for arm, events, n, odds in (("1", events1, n1, odds2 + effect), ("2", events2, n2, odds2)):
         pm.Potential(f"events_in_{arm}", (events * odds - n * pt.softplus(odds)).sum())

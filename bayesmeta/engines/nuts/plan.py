@@ -86,7 +86,7 @@ class Plan(NamedTuple):
         if self.baselines is None:
             return Parameters(unit * b, unit * np.abs(tau), None, None)
         u, a = np.split(x[..., self.width + 1 :], 2, axis=-1)
-        theta = unit * (b @ self.X.T + tau[..., None] * u)
+        theta = unit * self.at.effects(b, tau[..., None], u)
         return Parameters(unit * b, unit * np.abs(tau), theta, self.baselines.read(a))
 
 
@@ -180,7 +180,7 @@ def _numbers(
     """
     baseline = IDLE if baselines is None else baselines.prior
     X = np.pad(at.X, ((0, 0), (0, width - problem.p)))
-    by_study = np.column_stack([*_observed(problem, at.unit, baselines), at.v, at.residual, X])
+    by_study = np.column_stack([*_observed(problem, at, baselines), at.v, at.residual, X])
     parts = [tau, [at.unit], baseline.numbers, _by_coefficient(at, coefficients, width).ravel()]
     return np.concatenate([*map(np.asarray, parts), by_study.ravel()])
 
@@ -193,9 +193,9 @@ def _by_coefficient(at: Coordinates, coefficients: tuple[LocationShape, ...], wi
     return np.vstack([priors, *around, np.pad(at.offset, (0, idle))])
 
 
-def _observed(problem: Problem, unit: float, baselines: Baselines | None) -> list[Floats]:
-    """Return the columns of data: effects, or events and sizes of both arms with their baselines."""
+def _observed(problem: Problem, at: Coordinates, baselines: Baselines | None) -> list[Floats]:
+    """Return the columns of data: effects, or events and sizes of both arms with their baselines before."""
     if baselines is None:
-        return [problem.y / unit]
+        return [at.y]
     a, b, c, d = (problem.studies.arms[name] for name in ("ai", "bi", "ci", "di"))
-    return [a, a + b, c, c + d, baselines.centre, baselines.spread]
+    return [a, a + b, c, c + d, baselines.centre, baselines.spread, at.y]

@@ -96,7 +96,7 @@ def scale_plan(problem: Problem) -> ScalePlan:
         [np.array([one.numbers for one in coefficients]).T, at.centre, at.precision, at.offset]
     )
     by_delta = [[*one.numbers, _start(one), _width(one)] for one in deltas]
-    by_study = np.column_stack([y / unit, at.v, at.residual, at.X, scale.weights])
+    by_study = np.column_stack([at.y, at.v, at.residual, at.X, scale.weights])
     parts = [shape, by_coefficient.ravel(), np.ravel(by_delta), by_study.ravel()]
     numbers = np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
     return ScalePlan(numbers, at, coefficients, shape, scale, deltas)
