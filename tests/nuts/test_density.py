@@ -346,3 +346,35 @@ def test_the_sampled_density_is_that_of_the_pymc_model_for_every_prior(
     name, eight, refracture, posed, compiled_density
 ):
     check_against_pymc(PYMC_SLOW[name], eight, refracture, posed, compiled_density)
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.02, 1.0, 300.0])
+def test_coefficients_at_a_tau_have_the_mean_and_covariance_of_the_posterior_given_it(posed, tau):
+    # dense normal equations in the units of the effects; standard errors differ by a thousand
+    rng = np.random.default_rng(8)
+    sei = np.geomspace(1e-3, 1, 6)
+    studies = bm.Studies.from_effects(rng.normal(0.4, 0.5, 6), sei=sei, data={"x": rng.normal(size=6)})
+    problem = posed(studies, mods="x", mu="Normal(0.2, 2)", beta="Normal(0, 3)", tau="HalfNormal(1)")
+    W, X, P = np.diag(1 / (sei**2 + tau**2)), problem.X_prior, np.diag([1 / 4, 1 / 9])
+    cov = np.linalg.inv(X.T @ W @ X + P)
+    at = plan(problem).at
+    g = np.vstack([np.zeros(2), np.eye(2)])
+    b = at.unit * at.variables(g, np.full((3, 1), tau / at.unit))
+    assert b[0] == pytest.approx(cov @ (X.T @ W @ studies.yi + P @ [0.2, 0]), rel=1e-6, abs=1e-9)
+    spread = (b[1:] - b[0]).T
+    assert spread @ spread.T == pytest.approx(cov, rel=1e-6, abs=1e-12)
+
+
+def test_effects_of_counts_shrink_to_the_fit_as_tau_does(refracture, posed):
+    problem = posed(refracture, likelihood="binomial", mu="Normal(0, 2)", tau="HalfNormal(0.5)")
+    arms = {name: problem.studies.arms[name] + 0.5 for name in ("ai", "bi", "ci", "di")}
+    y, v = np.log(arms["ai"] * arms["di"] / (arms["bi"] * arms["ci"])), sum(1 / one for one in arms.values())
+    at, k = plan(problem).at, problem.k
+    for tau in (0.0, 0.3, 50.0):
+        middle, above = (
+            at.unit * at.effects(np.array([0.1]) / at.unit, np.array([tau / at.unit]), u)
+            for u in (np.zeros(k), np.ones(k))
+        )
+        pooling = v / (v + tau**2)  # the share of the fit, 0.1
+        assert middle == pytest.approx(0.1 * pooling + y * (1 - pooling), rel=1e-12)
+        assert above - middle == pytest.approx(tau * np.sqrt(pooling), rel=1e-9)
