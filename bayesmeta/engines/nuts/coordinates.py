@@ -50,9 +50,10 @@ class Coordinates(NamedTuple):
 
     def variables(self, g: Floats, tau: Floats) -> Floats:
         """Return the variables (..., p) of the coefficients at g (..., p) and tau (..., 1) or (..., k)."""
-        weights = 1 / (self.v + tau * tau)
-        precision = np.einsum("...k,kp,kq->...pq", weights, self.X, self.X, optimize=True)
-        root = np.linalg.cholesky(precision + np.diag(self.precision))
+        weights, p = 1 / (self.v + tau * tau), self.centre.size
+        products = (self.X[:, :, None] * self.X[:, None, :]).reshape(-1, p * p)
+        precision = (weights @ products).reshape(*weights.shape[:-1], p, p) + np.diag(self.precision)
+        root = np.linalg.cholesky(precision)
         pulled = (weights * self.residual) @ self.X + self.precision * self.offset
         lifted = np.linalg.solve(root, pulled[..., None]) + g[..., None]
         return np.asarray(self.centre + np.linalg.solve(root.mT, lifted)[..., 0])
