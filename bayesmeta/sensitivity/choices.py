@@ -23,6 +23,8 @@ from bayesmeta.sensitivity.family import PriorFamily, default_family
 from bayesmeta.sensitivity.kept import with_priors_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bayesmeta.problem import Problem
     from bayesmeta.results.fit import Fit
     from bayesmeta.studies import Studies
@@ -45,6 +47,7 @@ def prior_sensitivity(
     prob: float = 0.95,
     engine: str = "auto",
     seed: int | None = None,
+    report: Callable[[dict[str, Any]], None] | None = None,
     **options: Any,
 ) -> PriorAtlas:
     """Return the answer under each combination of priors, as a table, ranges, arrays, or complete fits.
@@ -62,7 +65,7 @@ def prior_sensitivity(
         Minimal important difference on the analysis scale, above 0.
     prob : float
         Level of the equal-tailed intervals.
-    engine, seed, **options
+    engine, seed, report, **options
         As in `bayesmeta.fit`, for complete fits, and for all numbers where the model is not integrated.
 
     Returns
@@ -102,7 +105,7 @@ def prior_sensitivity(
         raise PriorError(f"mid must be a positive number, the minimal important difference; got {told(mid)}")
     default = tau is None and mu is None
     family = default_family(studies, base) if default else PriorFamily(_read("tau", tau), _read("mu", mu))
-    shared = {"engine": engine, "seed": seed, **options}
+    shared = {"engine": engine, "seed": seed, "report": report, **options}
     scales = _with_priors_of_tau(base, family)
     problem = _posed(studies, base, family)
     atlas = PriorAtlas(studies, base, problem, scales, *family, mid, prob, default, shared)

@@ -194,3 +194,12 @@ def test_an_impossible_seed_is_refused(bmd, seed):
     with pytest.raises(AnalysisError) as caught:
         bm.fit(bmd, bm.Model(**PRIORS), engine="nuts", seed=seed)
     assert str(caught.value) == f"seed must be a whole number from 0 to 4294967295; got {seed}"
+
+
+def test_fits_under_other_priors_report_their_progress(bmd):
+    reports = []
+    options = {"seed": 1, "report": reports.append, "tune": 300, "draws": 300}
+    choices = bm.prior_sensitivity(bmd, bm.Model(**PRIORS), tau=["HalfNormal(0.1)"], engine="nuts", **options)
+    assert choices[0].fit.engine == "nuts"
+    assert reports[-1]["phase"] == "sample"
+    assert reports[-1]["done"] == reports[-1]["total"]
