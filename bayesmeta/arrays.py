@@ -8,11 +8,14 @@ from math import inf
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayesmeta.errors import AnalysisError, told
+
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.intp]
 type Bools = NDArray[np.bool_]
 
 LARGEST = float(np.finfo(np.float64).max)
+LARGEST_SEED = 2**32 - 1
 
 
 def readonly(values: ArrayLike) -> Floats:
@@ -40,3 +43,16 @@ def is_whole(value: object, low: int, high: float) -> bool:
     """Return whether a value is one whole number, no truth value, from `low` to `high`."""
     number = isinstance(value, int | np.integer) and not isinstance(value, bool)
     return number and bool(low <= value <= high)  # type: ignore[operator]
+
+
+def whole_seed(seed: object) -> int:
+    """Return the seed of a sampler.
+
+    Raises
+    ------
+    AnalysisError
+        If it is not a whole number from 0 to 2^32 - 1.
+    """
+    if not is_whole(seed, 0, LARGEST_SEED):
+        raise AnalysisError(f"seed must be a whole number from 0 to {LARGEST_SEED}; got {told(seed)}")
+    return int(seed)  # type: ignore[call-overload, no-any-return]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from bayesmeta.arrays import is_whole
+from bayesmeta.arrays import LARGEST_SEED, whole_seed
 from bayesmeta.engines.components import exact_posterior, why_not
 from bayesmeta.errors import AnalysisError, ModelError, is_one_of, suggest, told
 from bayesmeta.model import Model
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from bayesmeta.studies import Studies
 
 ENGINES = ("auto", "exact", "nuts")
-LARGEST_SEED = 2**32 - 1
 SAMPLING_OPTIONS = ("chains", "tune", "draws", "target_accept")
 
 
@@ -71,8 +70,7 @@ def fit(
     ('exact', 0.1942)
     """
     check_options(engine, options)
-    if seed is not None and not is_whole(seed, 0, LARGEST_SEED):
-        raise AnalysisError(f"seed must be a whole number from 0 to {LARGEST_SEED}; got {told(seed)}")
+    seed = None if seed is None else whole_seed(seed)
     problem = pose(studies, Model() if model is None else model)
     if chosen_engine(problem, engine) == "exact":
         return Fit(studies, problem, exact_posterior(problem))
@@ -117,7 +115,7 @@ def _sampled(
     from bayesmeta.engines.nuts import Settings, sample
     from bayesmeta.results.sampled import SampledPosterior
 
-    chosen = secrets.randbelow(2**32) if seed is None else seed
+    chosen = secrets.randbelow(LARGEST_SEED + 1) if seed is None else seed
     sampled = sample(problem, seed=chosen, settings=Settings(**options), report=report)
     posterior = SampledPosterior(problem, sampled.draws)
     return Fit(studies, problem, posterior, sampled.diagnostics, chosen)

@@ -133,10 +133,9 @@ def _chosen(analysis: Analysis, engine: str | None, seed: int | None) -> Analysi
         raise AnalysisError(f"engine must be 'auto', 'exact' or 'nuts'; got '{engine}'{hint}")
     if seed is None:
         return analysis
-    from bayesmeta.engines.nuts import check_seed
+    from bayesmeta.arrays import whole_seed
 
-    check_seed(seed)
-    return replace(analysis, seed=seed)
+    return replace(analysis, seed=whole_seed(seed))
 
 
 def _written(outcome: Outcome, folder: Path, steps: _Steps, command: str) -> dict[str, Any]:

@@ -20,9 +20,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bayesmeta.engines.nuts.sampling import Sampled, Settings, check_seed, close, sample, warm_up
+    from bayesmeta.engines.nuts.sampling import Sampled, Settings, close, sample, warm_up
 
-__all__ = ["Sampled", "Settings", "check_seed", "close", "sample", "warm_up"]
+__all__ = ["Sampled", "Settings", "close", "sample", "warm_up"]
 
 
 def __getattr__(name: str) -> Any:

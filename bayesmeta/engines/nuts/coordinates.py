@@ -31,10 +31,8 @@ class Coordinates(NamedTuple):
 
     unit: float
     """Unit of the effects, a power of two."""
-    tau: float
-    """A likely tau."""
     centre: Floats
-    """(p,) coefficients that are likely at that tau."""
+    """(p,) coefficients at a likely tau."""
     precision: Floats
     """(p,) precisions of the priors, as if every prior was normal; 0 where it is flat."""
     offset: Floats
@@ -114,4 +112,4 @@ def coordinates(problem: Problem, shapes: Sequence[LocationShape], unit: float, 
     prior = NormalPrior(mean, np.array(widths) ** -2.0)
     likely = profile(gaussian_data(y, v, X), np.array([tau * tau]), prior=prior).beta[0]
     centre = np.array([shape.variable(float(b)) for shape, b in zip(shapes, likely, strict=True)])
-    return Coordinates(unit, tau, centre, prior.precision, mean - likely, X, y, v, y - X @ likely)
+    return Coordinates(unit, centre, prior.precision, mean - likely, X, y, v, y - X @ likely)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from bayesmeta.arrays import LARGEST_SEED, whole_seed
 from bayesmeta.engines.nuts.child import process
 from bayesmeta.engines.nuts.plan import plan
 from bayesmeta.engines.nuts.scale_plan import ScalePlan, scale_plan
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 SECOND_TARGET = 0.99
 MOST_CHAINS = 64
 MOST_DRAWS = 1_000_000
-LARGEST_SEED = 2**32
 
 
 class Settings(NamedTuple):
@@ -121,7 +121,7 @@ def sample(
     if problem.scale is not None:
         require_proper_scale(problem, problem.scale)
     settings = (settings or Settings()).check()
-    check_seed(seed)
+    seed = whole_seed(seed)
     ready = _planned(problem)
     _load_diagnostics()
     first = _run(problem, ready, settings, seed, report, refits=0)
@@ -137,12 +137,6 @@ def _load_diagnostics() -> None:
     threading.Thread(target=importlib.import_module, args=("arviz_stats.base",), daemon=True).start()
 
 
-def check_seed(seed: int) -> None:
-    """Refuse a seed that is not a whole number from 0 to 2^32 - 1."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < LARGEST_SEED:
-        raise AnalysisError(f"seed must be a whole number from 0 to 4294967295; got {seed}")
-
-
 def _run(
     problem: Problem,
     ready: Plan | ScalePlan,
@@ -152,7 +146,7 @@ def _run(
     *,
     refits: int,
 ) -> Sampled:
-    request = {**settings._asdict(), "seed": seed % LARGEST_SEED, "cores": _cores()}
+    request = {**settings._asdict(), "seed": seed % (LARGEST_SEED + 1), "cores": _cores()}
     arrays = process.sample(ready, request, report)
     shape, made = (settings.chains, settings.draws, ready.dim), arrays["x"].shape
     if made != shape or not np.all(np.isfinite(arrays["x"])):
